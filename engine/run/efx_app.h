@@ -1,0 +1,92 @@
+#ifndef EFX_APP_H
+#define EFX_APP_H
+
+#include "efx_builder.h"
+#include "efx_plan.h"
+
+/* An app that runs: a plan, its units, and the door that numbers what comes in.
+ *
+ *   builder ──submit──► numbered step ──► ring of 8 ──► unit 0 … W-1 (shards) ──► gather unit ──►
+ *   outputs
+ *
+ * A unit is state with an owner word, not a thread: whoever brings a step runs it, and workers do
+ * when steps queue up. With one shard there is one unit and no other thread.
+ *
+ *   Owner    everything lives in the app's arena and memory; efx_app_destroy gives it back
+ *   Threads  submit, advance, flush, finish, save, load: one caller at a time. Outputs come on the
+ *            thread that runs the unit, one call at a time
+ *   Errors   of the app (budget, error.strategy = fail): efx_app_error; later steps do nothing
+ */
+struct efx_app;
+
+typedef void (*efx_app_out_fn)(void *arg, const struct efx_bobject *stream,
+                               const struct efx_rows *rows);
+
+struct efx_app_opts {
+    uint32_t n_shards;  /* >= 1 */
+    uint32_t n_workers; /* 0: whoever brings steps does all the work */
+    uint32_t max_batch; /* 1 .. 4096 */
+    bool virtual_clock;
+    bool ordered;
+    uint64_t seed;
+    uint64_t loop_max_rows;
+    struct efx_mem *mem;          /* counts state */
+    int64_t (*now_ms)(void *arg); /* system clock; not asked under the virtual one */
+    void *now_arg;
+};
+
+enum efx_rc efx_app_create(const struct efx_plan *plan, const struct efx_app_opts *opts,
+                           struct efx_app **out, struct efx_err *err) EFX_MUST_USE;
+void efx_app_destroy(struct efx_app **app);
+/* Before the first step. */
+void efx_app_on(struct efx_app *app, uint32_t object, efx_app_out_fn fn, void *arg);
+
+/* Makes the graph and starts the workers; after the last efx_app_on. */
+enum efx_rc efx_app_start(struct efx_app *app, struct efx_err *err) EFX_MUST_USE;
+
+/* The builder to fill; the same one until it is submitted. */
+struct efx_builder *efx_app_builder(struct efx_app *app);
+/* Numbers what the builder holds and runs what can be run. With `lent` columns in it everything is
+ * done when this returns. */
+enum efx_rc efx_app_submit(struct efx_app *app) EFX_MUST_USE;
+/* System clock: fires what is due by now. */
+enum efx_rc efx_app_tick(struct efx_app *app) EFX_MUST_USE;
+/* When something is due next on the system clock; EFX_NEVER_MS = nothing is. */
+int64_t efx_app_next_due_ms(struct efx_app *app);
+/* Waits until every step is done. */
+enum efx_rc efx_app_flush(struct efx_app *app) EFX_MUST_USE;
+enum efx_rc efx_app_finish(struct efx_app *app, int64_t drain_ms) EFX_MUST_USE;
+enum efx_rc efx_app_error(const struct efx_app *app, struct efx_err *err);
+
+/* All state as bytes; the barrier is inside. *bytes from opts->mem's libc twin: efx_mem_libc. */
+enum efx_rc efx_app_save(struct efx_app *app, bool base, uint8_t **bytes, size_t *n,
+                         struct efx_err *err) EFX_MUST_USE;
+enum efx_rc efx_app_load(struct efx_app *app, const struct efx_bytes *chain, uint32_t n_chain,
+                         struct efx_err *err) EFX_MUST_USE;
+/* A save that runs beside the steps, in slices; its bytes are thrown away when complete (bench). */
+enum efx_rc efx_app_save_begin(struct efx_app *app, bool base) EFX_MUST_USE;
+bool efx_app_saving(const struct efx_app *app, uint64_t *longest_stop_ns);
+
+/* This app's table, between two steps (after a flush). */
+struct efx_op *efx_app_table(struct efx_app *app, uint32_t object);
+/* A step for on-demand changes: the present clock, no turns. */
+const struct efx_step *efx_app_now(struct efx_app *app);
+struct efx_ctx *efx_app_ctx(struct efx_app *app);
+
+/* Counters: of data errors by (object, code), and of what was late or dropped. */
+struct efx_app_count {
+    uint32_t object; /* EFX_NO_COL: none */
+    const char *name;
+    uint16_t code; /* of name "error" */
+    uint64_t n;
+};
+uint32_t efx_app_counts(struct efx_app *app, struct efx_app_count *out, uint32_t max);
+uint64_t efx_app_rows_in(const struct efx_app *app, uint32_t object);
+/* For `explain --analyze`: rows, time and state of a node over all units. */
+struct efx_app_node {
+    uint64_t n_rows_in, n_rows_out, n_rows_failed;
+    size_t state_bytes;
+};
+void efx_app_node(struct efx_app *app, uint32_t node, struct efx_app_node *out);
+
+#endif /* EFX_APP_H */
