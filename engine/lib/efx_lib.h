@@ -1,0 +1,34 @@
+#ifndef EFX_LIB_H
+#define EFX_LIB_H
+
+#include "efx/efx.h"
+#include "efx_app.h"
+
+/* What the command line sees of the library beyond its public face: the bound program (streams'
+ * options) and the running app (builders that formats fill straight).
+ *
+ *   Owner  the app; both are borrowed. The program from efx_open on, the app from efx_start to
+ *   efx_close
+ */
+struct efx_app *efx_lib_app(struct efx *app);
+const struct efx_program *efx_lib_program(const struct efx *app);
+const struct efx_plan *efx_lib_plan(const struct efx *app);
+const struct efx_registry *efx_lib_registry(void);
+bool efx_lib_is_virtual(const struct efx *app);
+/* Rows of a stream as the engine has them; before efx_start. */
+void efx_lib_on(struct efx *app, uint32_t object, efx_app_out_fn fn, void *arg);
+
+/* demand.c: an on-demand statement over the app's tables. */
+enum efx_code efx_lib__query(struct efx *app, const char *sql, efx_row_fn fn, void *arg,
+                             uint64_t *changed, struct efx_error *err);
+/* The parts of an app that demand.c needs. */
+struct efx_lib__parts {
+    struct efx_app *app;
+    const struct efx_plan *plan;
+    const struct efx_program *program;
+};
+struct efx_lib__parts efx_lib__parts(struct efx *app);
+struct efx_arena *efx_lib__arena(struct efx *app);
+const struct efx_diags *efx_lib__diags(const struct efx *app);
+
+#endif /* EFX_LIB_H */
