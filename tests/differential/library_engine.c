@@ -1,0 +1,233 @@
+#include "library_engine.h"
+
+#include "bound_text.h"
+#include "ndjson.h"
+
+#include "efx_lib.h"
+#include "efx_plan.h"
+
+#include "efx/efx.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* One program through the library: open, on, start, send …, finish, close; with save_each_step a
+ * new instance takes over after every step, with `rescale` one of another number of shards. Every
+ * fourth save is a base, those between are deltas: an instance loads the chain since the last base.
+ * Lines are read and written with the reference's binding
+ * of the same text. */
+enum { CHAIN_MAX = 4 };
+
+struct running {
+    struct efx_arena arena;
+    struct efx_arena rows; /* rows come on the thread that runs the shard */
+    const struct efx_program *p;
+    const struct efx_run_how *how;
+    const char *text;
+    struct efx_lines *out;
+    struct efx *app;
+    uint32_t shards;
+    void *chain[CHAIN_MAX]; /* [n_chain] checkpoints, the base first */
+    size_t n_bytes[CHAIN_MAX];
+    uint32_t n_chain;
+};
+
+static struct efx_value value_of(const efx_val *v, enum efx_type type)
+{
+    struct efx_value out = {.type = type, .null = v->null};
+    switch (type) {
+    case EFX_TYPE_INT: out.i = v->u.i; break;
+    case EFX_TYPE_LONG: out.l = v->u.l; break;
+    case EFX_TYPE_FLOAT: out.f = v->u.f; break;
+    case EFX_TYPE_DOUBLE: out.d = v->u.d; break;
+    case EFX_TYPE_BOOL: out.b = v->u.b; break;
+    case EFX_TYPE_STRING:
+    case EFX_TYPE_BYTES:
+    case EFX_TYPE_OBJECT: out.s = (struct efx_str){v->u.s.p, (uint32_t)v->u.s.n}; break;
+    case EFX_TYPE_NONE: break;
+    }
+    return out;
+}
+
+static efx_val val_of(const struct efx_value *v)
+{
+    efx_val out = {.null = v->null};
+    switch (v->type) {
+    case EFX_TYPE_NONE:
+    case EFX_TYPE_INT: out.type = EFX_VAL_INT, out.u.i = v->i; break;
+    case EFX_TYPE_LONG: out.type = EFX_VAL_LONG, out.u.l = v->l; break;
+    case EFX_TYPE_FLOAT: out.type = EFX_VAL_FLOAT, out.u.f = v->f; break;
+    case EFX_TYPE_DOUBLE: out.type = EFX_VAL_DOUBLE, out.u.d = v->d; break;
+    case EFX_TYPE_BOOL: out.type = EFX_VAL_BOOL, out.u.b = v->b; break;
+    case EFX_TYPE_STRING:
+    case EFX_TYPE_BYTES:
+    case EFX_TYPE_OBJECT:
+        out.type = EFX_VAL_STRING;
+        out.u.s.p = v->s.p;
+        out.u.s.n = v->s.n;
+        break;
+    }
+    return out;
+}
+
+static const struct efx_bobject *object(const struct running *r, const char *name)
+{
+    for (uint32_t i = 0; i < r->p->n_objects; i++) {
+        if (strcmp(r->p->objects[i]->schema.name, name) == 0) {
+            return r->p->objects[i];
+        }
+    }
+    return NULL;
+}
+
+static void take_row(void *arg, const struct efx_row *row)
+{
+    struct running *r = arg;
+    const struct efx_bobject *o = object(r, row->stream->name);
+    struct efx_value *v = EFX_NEW_N(&r->rows, struct efx_value, o->schema.n_cols);
+    for (uint32_t i = 0; i < o->schema.n_cols; i++) {
+        v[i] = value_of(&row->values[i], o->schema.cols[i].type);
+    }
+    efx_lines_add(r->out, ndjson_row(&r->rows, o, row->ts_ms, row->expired, v));
+}
+
+struct efx_library_plans efx_library_plans;
+
+static void count_plan(const struct efx_plan *p)
+{
+    struct efx_library_plans *count = &efx_library_plans;
+    for (uint32_t c = 0; p != NULL && c < p->n_components; c++) {
+        const struct efx_pcomponent *pc = &p->components[c];
+        uint32_t n_ops = 0;
+        for (uint32_t i = 0; i < pc->n_nodes; i++) {
+            const struct efx_pnode *n = p->nodes[pc->nodes[i]];
+            n_ops += n->kind != EFX_P_STREAM && n->kind != EFX_P_TABLE;
+            count->n_merges += !pc->row_mode && n->confluence;
+        }
+        if (n_ops > 0) {
+            count->n_row_mode += pc->row_mode;
+            count->n_split += pc->split;
+            count->n_placed += !pc->row_mode && !pc->split;
+        }
+    }
+}
+
+/* Opens an instance, with the state of the one before if there was one. */
+static bool begin(struct running *r)
+{
+    struct efx_options o = EFX_OPTIONS_INIT;
+    o.clock = EFX_CLOCK_VIRTUAL;
+    o.shards = r->shards;
+    o.max_batch = r->how->step_rows;
+    o.ordered = true;
+    o.seed = 1;
+    struct efx_error err = {0};
+    if (efx_open(&r->app, r->text, &o, &err) != EFX_RC_OK) {
+        if (getenv("EFX_DIFFERENTIAL_VERBOSE") != NULL) {
+            fprintf(stderr, "%s\n%s\n", err.msg, r->app != NULL ? efx_messages(r->app) : "");
+        }
+        return false;
+    }
+    count_plan(efx_lib_plan(r->app));
+    for (uint32_t i = 0; i < efx_n_streams(r->app); i++) {
+        const struct efx_stream *s = efx_stream_at(r->app, i);
+        if (s->is_derived && !s->is_table) {
+            (void)efx_on(r->app, s->name, take_row, r);
+        }
+    }
+    enum efx_code rc = efx_start(r->app, &err);
+    if (rc == EFX_RC_OK && r->n_chain > 0) {
+        const void *chain[CHAIN_MAX];
+        for (uint32_t i = 0; i < r->n_chain; i++) {
+            chain[i] = r->chain[i];
+        }
+        rc = efx_load(r->app, chain, r->n_bytes, r->n_chain, &err);
+    }
+    if (rc != EFX_RC_OK) {
+        fprintf(stderr, "%s\n", err.msg);
+        efx_lines_add(r->out, "the library does not start or load");
+    }
+    return rc == EFX_RC_OK;
+}
+
+static void feed(struct running *r, const char *line)
+{
+    struct ndjson_line e;
+    const char *why;
+    if (!ndjson_read(&r->arena, r->p, efx_str_of(line), &e, &why)) {
+        return;
+    }
+    if (e.advance) {
+        (void)efx_advance(r->app, e.advance_ms);
+        return;
+    }
+    uint32_t n = e.object->schema.n_cols;
+    efx_val *v = EFX_NEW_N(&r->arena, efx_val, n);
+    for (uint32_t i = 0; i < n; i++) {
+        v[i] = val_of(&e.values[i]);
+    }
+    (void)efx_send(r->app, e.object->schema.name, e.ts_ms, v, n);
+}
+
+static void chain_free(struct running *r)
+{
+    for (uint32_t i = 0; i < r->n_chain; i++) {
+        efx_free(r->chain[i], r->n_bytes[i]);
+    }
+    r->n_chain = 0;
+}
+
+/* Saves, closes, and goes on in a new instance. */
+static bool hand_over(struct running *r)
+{
+    void *bytes = NULL;
+    size_t n = 0;
+    struct efx_error err = {0};
+    bool base = r->n_chain == 0 || r->n_chain == CHAIN_MAX;
+    (void)efx_flush(r->app);
+    if (efx_save(r->app, base, &bytes, &n, &err) != EFX_RC_OK) {
+        fprintf(stderr, "%s\n", err.msg);
+        efx_lines_add(r->out, "the library does not save");
+        return false;
+    }
+    efx_close(&r->app);
+    if (base) {
+        chain_free(r);
+    }
+    r->chain[r->n_chain] = bytes;
+    r->n_bytes[r->n_chain++] = n;
+    if (r->how->rescale) {
+        r->shards = r->shards == 1 ? 2 : r->shards == 2 ? 5 : 1;
+    }
+    return begin(r);
+}
+
+static bool run(void *arg, const struct efx_run_how *how, const char *program,
+                const struct efx_lines *events, struct efx_lines *out)
+{
+    (void)arg;
+    struct efx_diags diags;
+    struct running r = {.how = how, .text = program, .out = out, .shards = how->shards};
+    efx_arena_init(&r.rows, &efx_mem_libc, SIZE_MAX);
+    r.p = bound_text(program, &r.arena, &diags);
+    bool opened = r.p != NULL && begin(&r);
+    bool ok = opened;
+    for (uint32_t i = 0; i < events->n && ok; i++) {
+        feed(&r, events->v[i]);
+        if (how->save_each_step && (i + 1) % how->step_rows == 0) {
+            ok = hand_over(&r);
+        }
+    }
+    if (ok) {
+        (void)efx_finish(r.app, how->drain_ms);
+    }
+    if (r.app != NULL) {
+        efx_close(&r.app);
+    }
+    chain_free(&r);
+    efx_arena_fini(&r.rows);
+    efx_arena_fini(&r.arena);
+    return opened;
+}
+
+const struct efx_engine_run efx_library_run = {.name = "library", .run = run};

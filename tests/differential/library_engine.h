@@ -1,0 +1,16 @@
+#ifndef LIBRARY_ENGINE_H
+#define LIBRARY_ENGINE_H
+
+#include "efx_differential.h"
+
+/* The public library (efx/efx.h) as an engine of the differential test. */
+extern const struct efx_engine_run efx_library_run;
+
+/* How the components of all instances were to be run: says what a test has exercised. */
+struct efx_library_plans {
+    uint32_t n_row_mode, n_split, n_placed;
+    uint32_t n_merges; /* confluences outside of row mode */
+};
+extern struct efx_library_plans efx_library_plans;
+
+#endif /* LIBRARY_ENGINE_H */
