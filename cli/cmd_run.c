@@ -1,0 +1,117 @@
+/* efx run: an app in this process until its inputs end or a signal comes. */
+#include "run.h"
+
+#include <unistd.h>
+
+struct run_opts {
+    struct opt_list inputs, only;
+    const char *output, *format;
+    int64_t drain_ms;
+    struct cli_settings settings;
+};
+
+#define ABSENT(name_, arg_, help_)                                                                 \
+    {                                                                                              \
+        .name = name_, .kind = OPT_ABSENT, .arg = arg_, .help = help_                              \
+    }
+
+static const struct opt options[] = {
+    {.name = "input",
+     .kind = OPT_LIST,
+     .off = offsetof(struct run_opts, inputs),
+     .arg = "[STREAM=]F|-",
+     .help = "event lines, or rows of one stream; .zst and .gz are unpacked"},
+    {.name = "output",
+     .kind = OPT_TEXT,
+     .off = offsetof(struct run_opts, output),
+     .arg = "F|-",
+     .help = "where events of derived streams go; standard output if there is no sink"},
+    {.name = "only",
+     .kind = OPT_LIST,
+     .off = offsetof(struct run_opts, only),
+     .arg = "STREAM",
+     .help = "of the output: this stream"},
+    {.name = "format",
+     .kind = OPT_TEXT,
+     .off = offsetof(struct run_opts, format),
+     .arg = "json|table|csv",
+     .values = "json|table|csv",
+     .help = "of the output"},
+    {.name = "drain",
+     .kind = OPT_DURATION,
+     .off = offsetof(struct run_opts, drain_ms),
+     .arg = "D",
+     .help = "virtual clock: how far time runs on after the input's end"},
+    CLI_SETTINGS(struct run_opts, settings),
+    ABSENT("config", "FILE", "configuration file"),
+    ABSENT("extension", "LIB", "shared library with extensions"),
+    ABSENT("persistence-dir", "DIR", "where checkpoints are kept"),
+    ABSENT("sqlite", "FILE", "where checkpoints are kept"),
+    ABSENT("redis", "URL", "where checkpoints are kept"),
+    ABSENT("checkpoint-interval", "D", "time between checkpoints"),
+    ABSENT("restore", "WHICH", "checkpoint to start from"),
+    ABSENT("nodes", "N", "members in one process"),
+    ABSENT("http", "ADDR", "admin, metrics, console"),
+    ABSENT("grpc", "ADDR", "gRPC service"),
+    ABSENT("tcp", "ADDR", "TCP frames"),
+    {0},
+};
+
+static int run_app(struct run *r, const struct run_opts *o)
+{
+    struct run_out_opts out = {.path = o->output, .format = o->format, .only = &o->only};
+    struct efx_error err = {0};
+    int status = run_out_open(&r->out, r->efx, &out);
+    if (status < 0) {
+        status = run_in_open(&r->in, r->efx, &o->inputs);
+        enum efx_code code = status < 0 ? efx_start(r->efx, &err) : EFX_RC_OK;
+        if (code != EFX_RC_OK) {
+            status = cli_refused("run", code, &err);
+        }
+        if (status < 0) {
+            run_catch_signals();
+            status = run_loop(r);
+            if (!r->out.gone) {
+                run_summary(r);
+            }
+        }
+        efx_close(&r->efx);
+        run_in_close(&r->in);
+    }
+    efx_close(&r->efx);
+    run_out_close(&r->out);
+    return status;
+}
+
+static int run(int argc, char **argv)
+{
+    struct run_opts o = {.format = "json"};
+    struct opt_list rest = {0};
+    struct efx_options options_of = EFX_OPTIONS_INIT;
+    struct run r = {0};
+    int status = opts_parse(&cmd_run, argc, argv, &o, &rest);
+    status = status < 0 ? cli_options("run", &o.settings, &options_of) : status;
+    if (status >= 0) {
+        return status;
+    }
+    if (rest.n != 1) {
+        return cli_fail(CLI_USER, "efx run: give one APP.sql");
+    }
+    options_of.ordered = true;
+    status = cli_open("run", rest.v[0], &options_of, false, &r.efx);
+    if (status >= 0) {
+        return status;
+    }
+    r.drain_ms = o.drain_ms;
+    r.progress = isatty(STDERR_FILENO) != 0 && (o.output != NULL || isatty(STDOUT_FILENO) == 0) &&
+                 o.inputs.n > 0;
+    return run_app(&r, &o);
+}
+
+const struct command cmd_run = {
+    .name = "run",
+    .args = "APP.sql",
+    .help = "runs an app in this process until its inputs end or a signal comes",
+    .opts = options,
+    .run = run,
+};

@@ -1,0 +1,228 @@
+/* efx: which subcommand, and what all of them share. */
+#include "cli.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct command *const cli_commands[] = {
+    &cmd_run, &cmd_check, &cmd_explain, &cmd_test, &cmd_bench, &cmd_help, NULL,
+};
+
+/* Words of the contract that come with later stages. */
+static const char *const absent[] = {"sql",     "submit", "subscribe", "query",
+                                     "cluster", "state",  "config",    "plugins"};
+
+int cli_fail(enum cli_status status, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    (void)vfprintf(stderr, fmt, args);
+    va_end(args);
+    (void)fputc('\n', stderr);
+    return status;
+}
+
+int cli_refused(const char *command, enum efx_code code, const struct efx_error *err)
+{
+    if (err->efx == 9001 || code == EFX_RC_SQL) {
+        return cli_fail(CLI_USER, "efx %s: EFX-%04u: %s", command, err->efx, err->msg);
+    }
+    return cli_fail(code == EFX_RC_BUG ? CLI_BUG : CLI_FAILED, "efx %s: %s", command, err->msg);
+}
+
+static char *read_all(FILE *f)
+{
+    size_t n = 0, max = 64 * 1024;
+    char *text = malloc(max);
+    while (text != NULL) {
+        size_t k = fread(text + n, 1, max - n - 1, f);
+        n += k;
+        if (k == 0) {
+            text[n] = '\0';
+            return text;
+        }
+        if (n + 1 == max) {
+            max *= 2;
+            char *more = realloc(text, max);
+            if (more == NULL) {
+                free(text);
+            }
+            text = more;
+        }
+    }
+    return NULL;
+}
+
+char *cli_read_file(const char *path)
+{
+    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    char *text = f == NULL ? NULL : read_all(f);
+    if (text == NULL || ferror(f)) {
+        (void)cli_fail(CLI_FAILED, "efx: cannot read %s: %s", path, strerror(errno));
+        free(text);
+        text = NULL;
+    }
+    if (f != NULL && f != stdin) {
+        (void)fclose(f);
+    }
+    return text;
+}
+
+/* ---- settings ---- */
+
+struct setting {
+    const char *key;
+    int64_t min, max;
+    size_t off; /* in struct efx_options, int64_t or as `width` says */
+    uint32_t width;
+};
+#define SETTING(key_, field, min_, max_)                                                           \
+    {                                                                                              \
+        key_, min_, max_, offsetof(struct efx_options, field),                                     \
+            (uint32_t)sizeof(((struct efx_options *)0)->field)                                     \
+    }
+
+static const struct setting settings[] = {
+    SETTING("application.max_batch", max_batch, 1, EFX_STEP_TURNS_MAX),
+    SETTING("application.shards", shards, 1, EFX_SHARDS_MAX),
+    SETTING("application.seed", seed, 1, INT64_MAX),
+    SETTING("state.max_bytes", state_max_bytes, 1024 * 1024, INT64_MAX),
+    SETTING("pattern.max_partials", max_partials, 1, INT64_MAX),
+    SETTING("trigger.max_catch_up", max_catch_up, 1, INT64_MAX),
+    SETTING("loop.max_rows", loop_max_rows, 1, INT64_MAX),
+};
+enum { N_SETTINGS = sizeof settings / sizeof *settings };
+
+static int unknown_key(const char *command, const char *key)
+{
+    const char *names[N_SETTINGS + 1];
+    for (uint32_t i = 0; i < N_SETTINGS; i++) {
+        names[i] = settings[i].key;
+    }
+    names[N_SETTINGS] = "application.clock";
+    const char *near = opts_nearest(key, names, N_SETTINGS + 1);
+    return cli_fail(CLI_USER, "efx %s: unknown key '%s'%s%s%s", command, key,
+                    near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
+                    near != NULL ? "'?" : "");
+}
+
+static int set_key(const char *command, const char *key, const char *value, struct efx_options *out)
+{
+    int64_t v;
+    if (strcmp(key, "application.clock") == 0) {
+        bool is_virtual = strcmp(value, "virtual") == 0;
+        if (!is_virtual && strcmp(value, "system") != 0) {
+            return cli_fail(CLI_USER, "efx %s: application.clock is system or virtual", command);
+        }
+        out->clock = is_virtual ? EFX_CLOCK_VIRTUAL : EFX_CLOCK_SYSTEM;
+        return -1;
+    }
+    for (uint32_t i = 0; i < N_SETTINGS; i++) {
+        const struct setting *s = &settings[i];
+        if (strcmp(s->key, key) != 0) {
+            continue;
+        }
+        if (!efx_str_i64(efx_str_of(value), &v) || v < s->min || v > s->max) {
+            return cli_fail(CLI_USER, "efx %s: bad value '%s' for %s: a number from %lld to %lld",
+                            command, value, key, (long long)s->min, (long long)s->max);
+        }
+        memcpy((char *)out + s->off, &v, s->width); /* little-endian */
+        return -1;
+    }
+    return unknown_key(command, key);
+}
+
+int cli_options(const char *command, const struct cli_settings *s, struct efx_options *out)
+{
+    for (uint32_t i = 0; i < s->set.n; i++) {
+        char key[128];
+        const char *eq = strchr(s->set.v[i], '=');
+        if (eq == NULL || (size_t)(eq - s->set.v[i]) >= sizeof key) {
+            return cli_fail(CLI_USER, "efx %s: --set takes KEY=VALUE, not '%s'", command,
+                            s->set.v[i]);
+        }
+        (void)snprintf(key, sizeof key, "%.*s", (int)(eq - s->set.v[i]), s->set.v[i]);
+        int status = set_key(command, key, eq + 1, out);
+        if (status >= 0) {
+            return status;
+        }
+    }
+    if (s->clock != NULL) {
+        out->clock = s->clock[0] == 'v' ? EFX_CLOCK_VIRTUAL : EFX_CLOCK_SYSTEM;
+    }
+    out->shards = s->shards > 0 ? (uint32_t)s->shards : out->shards;
+    out->seed = s->seed != 0 ? (uint64_t)s->seed : out->seed;
+    return -1;
+}
+
+int cli_open(const char *command, const char *path, struct efx_options *options, bool keep_errors,
+             struct efx **out)
+{
+    struct efx_error err = {0};
+    char *sql = cli_read_file(path);
+    if (sql == NULL) {
+        return CLI_FAILED;
+    }
+    options->file = strcmp(path, "-") == 0 ? "standard input" : path;
+    enum efx_code code = efx_open(out, sql, options, &err);
+    free(sql);
+    bool errors = *out != NULL && efx_has_errors(*out);
+    if (errors && keep_errors) {
+        return -1;
+    }
+    if (*out != NULL) {
+        (void)fputs(efx_messages(*out), stderr);
+    }
+    if (code == EFX_RC_OK) {
+        return -1;
+    }
+    efx_close(out);
+    return errors ? CLI_USER : cli_refused(command, code, &err);
+}
+
+/* ---- which ---- */
+
+static int unknown_command(const char *word)
+{
+    const char *names[16];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < sizeof absent / sizeof *absent; i++) {
+        if (strcmp(absent[i], word) == 0) {
+            return cli_fail(CLI_USER, "efx: '%s' is not built yet", word);
+        }
+    }
+    for (; cli_commands[n] != NULL; n++) {
+        names[n] = cli_commands[n]->name;
+    }
+    const char *near = opts_nearest(word, names, n);
+    return cli_fail(CLI_USER, "efx: unknown command '%s'%s%s%s; see efx help", word,
+                    near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
+                    near != NULL ? "'?" : "");
+}
+
+int main(int argc, char **argv)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        (void)cmd_help.run(0, argv);
+        return CLI_USER;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("efx %s\n", efx_version());
+        return CLI_OK;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        return cmd_help.run(0, argv);
+    }
+    for (uint32_t i = 0; cli_commands[i] != NULL; i++) {
+        if (strcmp(argv[1], cli_commands[i]->name) == 0) {
+            int status = cli_commands[i]->run(argc - 2, argv + 2);
+            return fflush(stdout) != 0 && status == CLI_OK && errno != EPIPE ? CLI_FAILED : status;
+        }
+    }
+    return unknown_command(argv[1]);
+}

@@ -1,0 +1,132 @@
+#ifndef RUN_H
+#define RUN_H
+
+#include "cli.h"
+
+#include "efx_input.h"
+#include "efx_io.h"
+#include "efx_lane.h"
+#include "efx_out.h"
+#include "efx_world_real.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+
+/* Running an app in this process: lanes in, app, output and sinks out, one loop.
+ *
+ *   --input F …  ┐ lanes ── merged by timestamp ──► builder ──► app ──► output (stdout, a file)
+ *   sources      ┘          or in turn                              └─► sinks
+ *
+ * One lane that has its end decodes straight into the app's builder. Several that have one are
+ * merged: each has a builder of its own, and the earliest turn is copied over; a row without a
+ * timestamp is taken when it is reached. Sources without end (a followed file, a timer) are taken
+ * as they come.
+ *
+ *   Owner    run_in and run_out have what they opened; the app is the command's
+ *   Limits   RUN_FLUSH_NS: how long a row may wait in the output buffer
+ *   Errors   of a lane or output: one line, exit status 1
+ *   Threads  the loop's; rows come out on any, one call at a time
+ */
+static const uint64_t RUN_FLUSH_NS = 5 * 1000000;
+
+/* ---- out ---- */
+
+struct run_stream { /* what happens to rows of an object */
+    struct run_out *owner;
+    uint32_t id;
+    bool to_output;
+    struct efx_sink *sink; /* NULL = none */
+    struct efx_format *sink_format;
+    bool sink_fails; /* error.strategy = fail */
+    uint64_t n_rows;
+    uint64_t n_sink_errors;
+};
+
+struct run_out {
+    struct efx_arena arena;
+    const struct efx_program *program;
+    uint32_t n_streams;
+    struct run_stream *streams; /* [n_streams] by object */
+    struct efx_out out;
+    struct efx_format *format; /* NULL: nothing goes to the output */
+    bool heads;                /* the format has a line before rows of a stream */
+    uint32_t last;             /* stream of the last row, for heads; EFX_NO_COL */
+    uint64_t oldest_ns;        /* of the oldest row in the buffer; 0 = it is empty */
+    bool failed, gone;         /* of the output or a sink; its reader went away */
+    char why[EFX_ERR_MSG_BYTES];
+    pthread_mutex_t lock;
+};
+
+struct run_out_opts {
+    const char *path;            /* NULL: standard output, if anything goes there */
+    const char *format;          /* json, table, csv */
+    const struct opt_list *only; /* NULL or empty: derived streams */
+    bool discard;                /* no output at all (explain --analyze) */
+};
+
+/* Before efx_start. -1: go on, else the exit status. Closed after the app. */
+int run_out_open(struct run_out *o, struct efx *app, const struct run_out_opts *opts);
+void run_out_close(struct run_out *o);
+/* Writes what is waiting; `now`: all of it, else what has waited long enough. */
+void run_out_flush(struct run_out *o, bool now);
+
+/* ---- in ---- */
+
+struct run_lane {
+    struct efx_lane lane;
+    bool input;  /* of --input: counts for progress */
+    bool merges; /* has an end, and rows now: the merge waits for it */
+    bool ended;
+    struct efx_builder *own; /* merge; NULL: straight into the app's */
+    uint32_t at;             /* turns of own before this are taken */
+    uint32_t n_told;         /* rejects of own that were told */
+    uint64_t ready_ns;       /* idle until then */
+};
+
+struct run_in {
+    struct efx_arena arena;
+    struct efx *efx;
+    struct efx_app *app;
+    const struct efx_program *program;
+    uint32_t n_lanes;
+    struct run_lane *lanes;
+    bool merging;
+    uint32_t turn;   /* lane that is asked first */
+    uint32_t n_told; /* rejects of the app's builder that were told */
+    uint64_t told_second, n_told_now;
+};
+
+enum run_in_state { RUN_IN_MORE = 1, RUN_IN_IDLE, RUN_IN_ENDED, RUN_IN_FAILED };
+
+int run_in_open(struct run_in *in, struct efx *app, const struct opt_list *inputs);
+void run_in_close(struct run_in *in);
+/* Takes what is at hand, a chunk or so, submitting full builders. */
+enum run_in_state run_in_pump(struct run_in *in, struct efx_err *err);
+/* When to look again if nothing else happens; descriptors to wait for. */
+uint64_t run_in_wait_ns(const struct run_in *in);
+uint32_t run_in_fds(const struct run_in *in, struct pollfd *out, uint32_t max);
+/* Tells of rejects behind *told. */
+void run_in_tell(struct run_in *in, const struct efx_builder *b, uint32_t *told, const char *name);
+/* Properties of a stream as formats and connectors take them. */
+uint32_t run_props(struct efx_arena *a, const struct efx_ast_props *raw, struct efx_prop **out);
+
+/* ---- the loop ---- */
+
+struct run {
+    struct efx *efx;
+    struct run_in in;
+    struct run_out out;
+    int64_t drain_ms;
+    bool progress;
+    bool stopped; /* the app has failed */
+    uint64_t start_ns;
+};
+
+/* Until inputs end or a signal comes, then drains; the exit status. The app is started. */
+int run_loop(struct run *r);
+void run_summary(struct run *r);
+/* SIGINT, SIGTERM: counted; the second ends the process. */
+void run_catch_signals(void);
+
+#endif /* RUN_H */
