@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Installs what this project needs and the machine lacks (Debian 12). Says nothing when nothing is
+# missing. As root, or as somebody with sudo.
+set -euo pipefail
+
+packages=(
+    gcc g++ cmake ninja-build pkg-config python3                  # build
+    clang clang-format clang-tidy libclang-rt-14-dev              # checks: format, analysis, fuzzing
+    libcmocka-dev                                                 # tests
+    libsimdjson-dev libpcre2-dev libzstd-dev zlib1g-dev           # the engine's libraries
+)
+
+if ! command -v dpkg-query >/dev/null; then
+    echo "setup: this is no Debian; install the likes of: ${packages[*]}" >&2
+    exit 1
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+    status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$status" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "setup: needs root or sudo to install: ${missing[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo)
+fi
+
+echo "setup: installing ${missing[*]}"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { "${as_root[@]}" apt-get update &&
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+    cat "$log" >&2
+    echo "setup: apt-get failed; the lines above say why" >&2
+    exit 1
+fi
