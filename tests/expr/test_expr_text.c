@@ -57,7 +57,7 @@ static void numbers__read_back_the_same(void **state)
     uint64_t rand = 11;
     for (uint32_t k = 0; k < 50000; k++) {
         uint64_t bits = efx_test_rand(&rand);
-        double d, back;
+        double d, back = 0;
         float f;
         memcpy(&d, &bits, 8);
         memcpy(&f, &bits, 4);
