@@ -225,7 +225,7 @@ enum efx_rc efx_window__ring_open(struct win_length *w)
         }
     }
     y->row_bytes = at;
-    y->words = !how->want_expired && how->held.n <= 64;
+    y->words = !how->want_expired && how->held.n > 0 && how->held.n <= 64; /* 0: no NULL bits */
     for (uint32_t k = 0; k < how->held.n; k++) {
         y->words = y->words && efx_type_width(how->types[how->held.col[k]]) == 8;
     }
