@@ -209,7 +209,8 @@ enum efx_rc efx_run__pass(struct unit *u, const struct step_slot *slot);
 
 /* unit.c */
 void efx_run__publish(struct efx_app *app);
-bool efx_run__work(struct efx_app *app); /* runs what is ready; false = nothing was */
+/* Runs what is ready, at most so many steps a unit; false = nothing was. */
+bool efx_run__work(struct efx_app *app, uint32_t steps);
 void efx_run__wait_room(struct efx_app *app);
 void efx_run__wait_done(struct efx_app *app);
 void efx_run__fail(struct efx_app *app, enum efx_rc rc, const char *what);

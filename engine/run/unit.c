@@ -49,7 +49,8 @@ void efx_run__fail(struct efx_app *app, enum efx_rc rc, const char *what)
     (void)pthread_mutex_unlock(&app->lock);
 }
 
-static bool run_unit(struct unit *u)
+/* At most `steps` of them, so that who brings steps soon brings the next ones. */
+static bool run_unit(struct unit *u, uint32_t steps)
 {
     struct efx_app *app = u->app;
     uint64_t no = atomic_load_explicit(&u->done, memory_order_acquire) + 1;
@@ -61,7 +62,8 @@ static bool run_unit(struct unit *u)
         return false;
     }
     bool any = false;
-    for (no = atomic_load_explicit(&u->done, memory_order_relaxed) + 1; ready(u, no); no++) {
+    for (no = atomic_load_explicit(&u->done, memory_order_relaxed) + 1; steps > 0 && ready(u, no);
+         no++, steps--) {
         const struct step_slot *slot = &app->slots[no % EFX_STEPS_IN_FLIGHT];
         if (!atomic_load(&app->stopped)) {
             enum efx_rc rc = efx_run__pass(u, slot);
@@ -79,11 +81,11 @@ static bool run_unit(struct unit *u)
     return any;
 }
 
-bool efx_run__work(struct efx_app *app)
+bool efx_run__work(struct efx_app *app, uint32_t steps)
 {
     bool any = false;
     for (uint32_t i = app->n_units; i-- > 0;) { /* later stages first */
-        any = run_unit(&app->units[i]) || any;
+        any = run_unit(&app->units[i], steps) || any;
     }
     return any;
 }
@@ -91,7 +93,7 @@ bool efx_run__work(struct efx_app *app)
 static void help_until(struct efx_app *app, uint64_t no)
 {
     while (least_done(app) < no) {
-        if (!efx_run__work(app)) {
+        if (!efx_run__work(app, 1)) {
             (void)sched_yield();
         }
     }
@@ -127,7 +129,7 @@ void efx_run__publish(struct efx_app *app)
     if (app->n_workers == 0) {
         help_until(app, no);
     } else if (n_turns < INLINE_TURNS) {
-        while (efx_run__work(app)) {
+        while (efx_run__work(app, 1)) {
         }
     } else {
         wake(app);
@@ -139,7 +141,7 @@ static void *worker(void *arg)
     struct efx_app *app = arg;
     uint32_t idle = 0;
     for (;;) {
-        if (efx_run__work(app)) {
+        if (efx_run__work(app, EFX_STEPS_IN_FLIGHT)) {
             idle = 0;
             continue;
         }
