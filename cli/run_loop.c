@@ -145,6 +145,11 @@ void run_summary(struct run *r)
                   "efx: %llu row%s in, %llu row%s out, %llu data error%s, %.3f s, %.0f rows/s\n",
                   (unsigned long long)in, plural(in), (unsigned long long)out, plural(out),
                   (unsigned long long)errors, plural(errors), s, s > 0 ? (double)in / s : 0);
+    if (r->in.n_lanes == 0 && in == 0 && out == 0) {
+        (void)fputs("  no stream has a connector and no --input is given: --input F, --input - for "
+                    "standard input\n",
+                    stderr);
+    }
     print_counts(r, false);
     for (uint32_t i = 0; i < r->in.program->n_objects; i++) {
         const struct run_stream *st = &r->out.streams[i];

@@ -51,6 +51,12 @@ class Run(Case):
         self.assertEqual(out, '{"stream":"Out","ts":1,"data":{"k":"a","v":2}}\n')
         self.assertIn("2 rows in, 1 row out, 0 data errors", err)
 
+    def test_a_run_that_nothing_brings_events_to_says_how_to(self):
+        code, out, err = self.run_app(APP, stdin=event("S", 1, ["a", 2]))
+        self.assertEqual((code, out), (0, ""))
+        self.assertIn("--input - for standard input", err)
+        self.assertNotIn("--input", self.run_app(APP, "--input", "-")[2])
+
     def test_bad_lines_are_told_with_their_number_and_the_run_goes_on(self):
         lines = event("S", 1, ["a", 2]) + "nonsense\n" + event("S", 2, {"zz": 1}) + event("X", 2, {}) + \
             event("S", 3, ["b", 3])
