@@ -8,6 +8,10 @@ packages=(
     clang clang-format clang-tidy libclang-rt-14-dev              # checks: format, analysis, fuzzing
     libcmocka-dev                                                 # tests
     libsimdjson-dev libpcre2-dev libzstd-dev zlib1g-dev           # the engine's libraries
+    libxxhash-dev libhiredis-dev libsqlite3-dev libevent-dev libssl-dev          # state, transport
+    libgrpc-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler          # gRPC
+    liblz4-dev libsnappy-dev                                      # compression that clients may use
+    redis-server                                                  # tests and demo start their own
 )
 
 if ! command -v dpkg-query >/dev/null; then

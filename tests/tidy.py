@@ -44,12 +44,15 @@ ROOMS = {
     "engine/lib": CONTRACTS + ["engine/sql", "engine/expr", "engine/keyed", "engine/agg",
                                "engine/window", "engine/op", "engine/plan", "engine/run",
                                "engine/world", "engine/io", "engine/include"],
-    "state": CONTRACTS,
-    "transport": CONTRACTS,
+    "state": CONTRACTS + ["engine/run", "engine/plan", "engine/sql", "engine/world"],
+    "transport": CONTRACTS + ["engine/world"],
+    "transport/grpc": CONTRACTS + ["engine/world", "transport"],
     "node": CONTRACTS + ["engine/sql", "engine/plan", "engine/run", "engine/lib", "engine/io",
                          "engine/world", "engine/include", "state", "transport"],
+    "node/grpc": CONTRACTS + ["engine/sql", "engine/plan", "engine/run", "engine/lib", "engine/io",
+                              "engine/world", "state", "transport", "transport/grpc", "node"],
     "cli": CONTRACTS + ["engine/sql", "engine/expr", "engine/plan", "engine/run", "engine/lib",
-                        "engine/io", "engine/world", "engine/include", "state", "node"],
+                        "engine/io", "engine/world", "engine/include", "state", "transport", "node"],
 }
 FREE_ROOMS = ["tests", "bench", "examples"]  # may include everything, nothing may include them
 
