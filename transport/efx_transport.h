@@ -1,0 +1,83 @@
+#ifndef EFX_TRANSPORT_H
+#define EFX_TRANSPORT_H
+
+#include "efx_loop.h"
+
+/* Messages between nodes, and from clients of the frame protocol: links that carry whole messages.
+ *
+ *   tcp, unix   frames of runtime.md §4 on libevent; TLS by OpenSSL
+ *   simulated   the same contract under a seed: delays, drops of whole links, partitions; order
+ *               holds within a link, not between links
+ *
+ *   connect ──► up ──► message … message ──► down(why)      send ──► EFX_AGAIN … room ──► send
+ *
+ *   Owner    a link is the transport's; after `down` it is gone, and `down` comes once for each
+ *            link that connect or accepted gave, but for one that the user closed itself. A
+ *            message's bytes are borrowed for the call, in both directions
+ *   Limits   frame_bytes_max: a longer announced frame closes the link before anything is
+ *            allocated; queue_bytes_max waiting to be sent: then send says EFX_AGAIN, nothing was
+ *            taken, and `room` comes when half of it is gone; links_max: more are refused
+ *   Errors   of `down`: EFX_EABSENT: refused, nobody is there (the process is gone). EFX_EIO: broken,
+ *            or no sign for too long. EFX_ELIMIT: frame too long. EFX_EPARSE: not our protocol.
+ *            EFX_ESTALE: certificate or peer not accepted. EFX_DONE: the peer closed in order
+ *   Threads  the loop's
+ *   Order    messages of a link arrive in the order in which they were sent, none is lost before
+ *            `down`
+ *   Source   tests/transport: one contract suite over every implementation
+ */
+enum efx_msg_type { /* numbers of the frame, runtime.md §4 */
+                    EFX_MSG_EVENT = 0,
+                    EFX_MSG_QUERY = 1,
+                    EFX_MSG_STATE = 2,
+                    EFX_MSG_CONTROL = 3,
+                    EFX_MSG_HEARTBEAT = 4,
+                    EFX_MSG_CHECKPOINT = 5,
+};
+
+struct efx_msg_header {
+    struct efx_bytes key, value;
+};
+
+struct efx_msg {
+    struct efx_bytes id;
+    struct efx_bytes payload;
+    uint32_t n_headers;
+    const struct efx_msg_header *headers;
+    enum efx_msg_type type;
+};
+
+struct efx_link;
+
+struct efx_link_user { /* callbacks on the loop; arg is link_arg */
+    void (*up)(void *arg, struct efx_link *link);
+    void (*message)(void *arg, struct efx_link *link, const struct efx_msg *msg);
+    void (*room)(void *arg, struct efx_link *link);
+    void (*down)(void *arg, struct efx_link *link, enum efx_rc why);
+};
+
+struct efx_transport {
+    const struct efx_transport_vt *vt;
+    struct efx_loop *loop;
+};
+
+struct efx_transport_vt {
+    /* "host:port", "unix:/path", "sim:name". accepted gives each new link its user and arg. */
+    enum efx_rc (*listen)(struct efx_transport *self, const char *address,
+                          void (*accepted)(void *arg, struct efx_link *link), void *arg,
+                          struct efx_err *err);
+    /* Where it listens: the port that the system chose for ":0". */
+    const char *(*address)(const struct efx_transport *self);
+    enum efx_rc (*connect)(struct efx_transport *self, const char *address,
+                           const struct efx_link_user *user, void *arg, struct efx_link **out,
+                           struct efx_err *err);
+    void (*use)(struct efx_link *link, const struct efx_link_user *user, void *arg);
+    enum efx_rc (*send)(struct efx_link *link, const struct efx_msg *msg);
+    /* What waits is sent first if `in_order`; no callback comes any more. */
+    void (*close)(struct efx_link *link, bool in_order);
+    /* Address of the other end; names in its certificate, NUL-separated, empty without TLS. */
+    const char *(*peer)(const struct efx_link *link);
+    struct efx_bytes (*peer_names)(const struct efx_link *link);
+    void (*destroy)(struct efx_transport **self);
+};
+
+#endif /* EFX_TRANSPORT_H */
