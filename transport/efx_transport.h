@@ -17,7 +17,7 @@
  *   Limits   frame_bytes_max: a longer announced frame closes the link before anything is
  *            allocated; queue_bytes_max waiting to be sent: then send says EFX_AGAIN, nothing was
  *            taken, and `room` comes when half of it is gone; links_max: more are refused
- *   Errors   of `down`: EFX_EABSENT: refused, nobody is there (the process is gone). EFX_EIO: broken,
+ *   Errors   of `down`: EFX_EABSENT: refused, nobody is there. EFX_EIO: broken,
  *            or no sign for too long. EFX_ELIMIT: frame too long. EFX_EPARSE: not our protocol.
  *            EFX_ESTALE: certificate or peer not accepted. EFX_DONE: the peer closed in order
  *   Threads  the loop's
