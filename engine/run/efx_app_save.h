@@ -71,6 +71,7 @@ void efx_saved_gather(const struct efx_saved *s, uint32_t i, struct efx_kg_range
 struct efx_app_missing { /* what a load left open */
     uint32_t n;
     const char *const *names; /* [n] operators with state that got none */
+    uint64_t n_held;          /* events held for a watermark whose stream is not there any more */
 };
 
 /* After efx_app_start. Only units whose key groups lie in `kg` take part; without `placed` no
