@@ -160,6 +160,7 @@ struct efx_restore_info {
     const char **lost;
     uint32_t n_empty;
     const char **empty;
+    uint64_t n_held_lost;    /* events held for a watermark whose stream is gone */
     uint64_t fell_back_from; /* damaged newest that was passed over; 0 = none */
     char why[EFX_ERR_MSG_BYTES];
     uint64_t n_raw_bytes, n_chunks;
