@@ -276,11 +276,30 @@ static enum efx_rc load_ops(struct restoring *r)
 
 /* ---- what fits ---- */
 
-static enum efx_rc note_lost(struct restoring *r, struct efx_arena *arena)
+static bool manifest_has(const struct efx_manifest *m, uint64_t key)
+{
+    for (uint32_t i = 0; i < m->body.n_ops; i++) {
+        if (m->body.ops[i].key == key) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Operators of the checkpoint that find none, and of the app that get nothing. */
+static enum efx_rc compare(struct restoring *r, struct efx_arena *arena)
 {
     const struct efx_ckpt_body *b = &r->m->body;
-    r->info->lost = EFX_NEW_N(arena, const char *, (size_t)b->n_ops + 1);
-    if (r->info->lost == NULL) {
+    struct efx_restore_info *info = r->info;
+    uint64_t key;
+    const char *name;
+    uint32_t n = 0;
+    while (efx_app_op(r->app, n, &key, &name)) {
+        n++;
+    }
+    info->lost = EFX_NEW_N(arena, const char *, (size_t)b->n_ops + 1);
+    info->empty = EFX_NEW_N(arena, const char *, (size_t)n + 1);
+    if (info->lost == NULL || info->empty == NULL) {
         return efx_ckpt__no_memory(r->err);
     }
     for (uint32_t i = 0; i < b->n_ops; i++) {
@@ -288,7 +307,13 @@ static enum efx_rc note_lost(struct restoring *r, struct efx_arena *arena)
         (void)efx_app_load_wants(r->app, b->ops[i].key,
                                  (struct efx_kg_range){0, EFX_KEY_GROUPS - 1}, &known);
         if (!known) {
-            r->info->lost[r->info->n_lost++] = b->ops[i].name;
+            info->lost[info->n_lost++] = b->ops[i].name;
+        }
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        (void)efx_app_op(r->app, i, &key, &name);
+        if (key != 0 && !manifest_has(r->m, key)) {
+            info->empty[info->n_empty++] = name;
         }
     }
     return EFX_OK;
@@ -296,17 +321,23 @@ static enum efx_rc note_lost(struct restoring *r, struct efx_arena *arena)
 
 static enum efx_rc refuse(const struct restoring *r, bool compatible)
 {
-    if (r->info->n_lost == 0 || compatible) {
+    const struct efx_restore_info *i = r->info;
+    if (compatible || (i->n_lost == 0 && i->n_empty == 0)) {
         return EFX_OK;
     }
-    return EFX_FAIL(r->err, EFX_ESTALE, EFX_KIND_USER, 0,
-                    "checkpoint %llu is of another program: the state of %s%s has no place in this "
-                    "one",
-                    (unsigned long long)r->m->no, r->info->lost[0],
-                    r->info->n_lost > 1 ? " and others" : "");
+    return i->n_lost > 0
+               ? EFX_FAIL(r->err, EFX_ESTALE, EFX_KIND_USER, 0,
+                          "checkpoint %llu is of another program: the state of '%s'%s has no place "
+                          "in this one",
+                          (unsigned long long)r->m->no, i->lost[0],
+                          i->n_lost > 1 ? " and others" : "")
+               : EFX_FAIL(r->err, EFX_ESTALE, EFX_KIND_USER, 0,
+                          "checkpoint %llu is of another program: it has no state for '%s'%s",
+                          (unsigned long long)r->m->no, i->empty[0],
+                          i->n_empty > 1 ? " and others" : "");
 }
 
-static enum efx_rc into_app(struct restoring *r, struct efx_arena *arena)
+static enum efx_rc into_app(struct restoring *r)
 {
     struct efx_app_missing missing = {0};
     const struct efx_ckpt_bytes *head = efx_ckpt_section(&r->m->body, EFX_CKPT_NUMBERING);
@@ -317,15 +348,7 @@ static enum efx_rc into_app(struct restoring *r, struct efx_arena *arena)
     EFX_RET(efx_app_load_numbering(r->app, head->bytes, r->err));
     EFX_RET(load_ops(r));
     EFX_RET(efx_app_load_done(r->app, &missing, r->err));
-    r->info->n_empty = missing.n;
     r->info->n_held_lost = missing.n_held;
-    r->info->empty = EFX_NEW_N(arena, const char *, (size_t)missing.n + 1);
-    if (r->info->empty == NULL) {
-        return efx_ckpt__no_memory(r->err);
-    }
-    for (uint32_t i = 0; i < missing.n; i++) {
-        r->info->empty[i] = missing.names[i];
-    }
     return EFX_OK;
 }
 
@@ -334,7 +357,7 @@ static enum efx_rc prepare(struct restoring *r, const struct efx_restore_opts *o
                            struct efx_arena *arena)
 {
     EFX_RET(efx_app_load_begin(r->app, opts->kg, opts->placed, r->err));
-    EFX_RET(note_lost(r, arena));
+    EFX_RET(compare(r, arena));
     EFX_RET(refuse(r, opts->compatible));
     return fetch_all(r);
 }
@@ -352,7 +375,7 @@ static enum efx_rc restore_one(struct efx_store *store, const struct efx_manifes
     }
     *damaged = rc == EFX_EPARSE;
     if (rc == EFX_OK) {
-        rc = into_app(&r, arena);
+        rc = into_app(&r);
     }
     release(&r);
     return rc;
@@ -452,8 +475,8 @@ enum efx_rc efx_checkpoint_back(struct efx_store *store, const struct efx_by *by
     }
     if (rc == EFX_OK) {
         m.back_to = to;
-        m.undo_first = to + 1;
-        m.undo_last = newest;
+        m.undo_first = newest > to ? to + 1 : 0;
+        m.undo_last = newest > to ? newest : 0;
         m.no = newest + 1;
         m.epoch = by->epoch;
         m.committed_ms = now_ms;

@@ -92,6 +92,10 @@ enum efx_rc efx_app_load_part(struct efx_app *app, uint64_t key, uint16_t versio
 enum efx_rc efx_app_load_done(struct efx_app *app, struct efx_app_missing *missing,
                               struct efx_err *err) EFX_MUST_USE;
 
+/* Operators with state, one after the other: key 0 = place i has none. false: i is behind the last. */
+bool efx_app_op(const struct efx_app *app, uint32_t i, uint64_t *key, const char **name);
+/* Turns numbered so far: did anything happen since? */
+uint64_t efx_app_turns(const struct efx_app *app);
 /* Of the program's text: a checkpoint of the same one is taken without questions. */
 uint64_t efx_app_hash(const struct efx_app *app);
 

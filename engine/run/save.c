@@ -242,6 +242,11 @@ bool efx_app_save_ready(const struct efx_app *app)
     return app->save_waits && all_saved(app);
 }
 
+uint64_t efx_app_turns(const struct efx_app *app)
+{
+    return app->next_turn;
+}
+
 /* Somebody else who runs the unit slices it himself. */
 void efx_app_save_pump(struct efx_app *app, uint32_t budget_rows)
 {

@@ -157,3 +157,13 @@ uint64_t efx_app_hash(const struct efx_app *app)
 {
     return efx_hash_bytes(app->plan->program->text.p, app->plan->program->text.n);
 }
+
+bool efx_app_op(const struct efx_app *app, uint32_t i, uint64_t *key, const char **name)
+{
+    if (i >= app->plan->n_nodes) {
+        return false;
+    }
+    *key = app->op_keys[i];
+    *name = app->plan->nodes[i]->name;
+    return true;
+}
