@@ -159,8 +159,8 @@ static void print_op(const struct efx_ckpt_op *op)
             stored += p->chunks[k].stored_bytes;
         }
         printf("    %8llu %-5s groups %u to %u, layout %u, %u chunks, %llu bytes\n",
-               (unsigned long long)p->no, p->base ? "base" : "delta", p->first, p->last,
-               p->version, p->n_chunks, (unsigned long long)stored);
+               (unsigned long long)p->no, p->base ? "base" : "delta", p->first, p->last, p->version,
+               p->n_chunks, (unsigned long long)stored);
     }
 }
 
@@ -248,8 +248,8 @@ static int with_store(const struct efx_alone_conf *conf, const struct opt_list *
     if (efx_stores_open(&s, conf->url, &conf->conf, efx_world_real(), &err) != EFX_OK) {
         return refused(&err);
     }
-    int status = rest->v[0][0] == 'l' ? list(s->store)
-                                      : inspect(s->store, rest->n > 2 ? rest->v[2] : NULL);
+    int status =
+        rest->v[0][0] == 'l' ? list(s->store) : inspect(s->store, rest->n > 2 ? rest->v[2] : NULL);
     efx_stores_close(&s);
     return status;
 }

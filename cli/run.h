@@ -145,7 +145,7 @@ uint32_t run_props(struct efx_arena *a, const struct efx_ast_props *raw, struct 
 
 /* ---- checkpoints ---- */
 
-struct run_keep_opts {                /* what the command line says */
+struct run_keep_opts {      /* what the command line says */
     struct cli_place place; /* at most one; all NULL: keeps nothing */
     int64_t interval_ms;
     const char *restore;

@@ -97,9 +97,8 @@ enum efx_rc efx_alone_open(struct efx_alone **out, const struct efx_alone_conf *
     const char *name = conf->conf.app != NULL ? conf->conf.app : "app";
     a->conf.restore = efx_arena_str(&a->arena, restore, strlen(restore));
     a->conf.conf.app = efx_arena_str(&a->arena, name, strlen(name));
-    enum efx_rc rc = a->conf.restore == NULL || a->conf.conf.app == NULL
-                         ? efx_ckpt__no_memory(err)
-                         : open_stores(a, err);
+    enum efx_rc rc = a->conf.restore == NULL || a->conf.conf.app == NULL ? efx_ckpt__no_memory(err)
+                                                                         : open_stores(a, err);
     rc = rc == EFX_OK ? know(a, err) : rc;
     rc = rc == EFX_OK ? lead(a, err) : rc;
     if (rc != EFX_OK) {

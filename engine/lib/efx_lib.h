@@ -18,6 +18,18 @@ bool efx_lib_is_virtual(const struct efx *app);
 /* Rows of a stream as the engine has them; before efx_start. */
 void efx_lib_on(struct efx *app, uint32_t object, efx_app_out_fn fn, void *arg);
 
+/* What hangs on an app and leaves before it: its checkpoints. */
+struct efx_lib_keeper {
+    void *arg;
+    void (*close)(void *arg);
+};
+struct efx_lib_keeper *efx_lib_keeper(struct efx *app);
+bool efx_lib_started(const struct efx *app);
+/* Held while events go in or state is looked at. */
+void efx_lib_lock(struct efx *app);
+void efx_lib_unlock(struct efx *app);
+enum efx_code efx_lib_code(enum efx_rc rc);
+
 /* demand.c: an on-demand statement over the app's tables. */
 enum efx_code efx_lib__query(struct efx *app, const char *sql, efx_row_fn fn, void *arg,
                              uint64_t *changed, struct efx_error *err);

@@ -109,9 +109,12 @@ static void chunk__notices_every_flip_and_cut(void **state)
 
 static struct efx_ckpt_chunk chunk(uint64_t no, uint32_t first, uint32_t last)
 {
-    struct efx_ckpt_chunk c = {
-        .name = {.no = no}, .first = first, .last = last, .raw_bytes = 10, .packed_bytes = 9,
-        .stored_bytes = 60};
+    struct efx_ckpt_chunk c = {.name = {.no = no},
+                               .first = first,
+                               .last = last,
+                               .raw_bytes = 10,
+                               .packed_bytes = 9,
+                               .stored_bytes = 60};
     c.name.hash.b[0] = (uint8_t)no;
     c.name.hash.b[1] = (uint8_t)first;
     c.name.hash.b[2] = (uint8_t)(first >> 8);
