@@ -267,7 +267,7 @@ static enum efx_rc take_settings(void *arg, uint32_t i, const redisReply *reply,
 
 static void warn(const struct efx_redis *r, const char *what)
 {
-    char line[400];
+    char line[480];
     if (r->conf.warn != NULL) {
         (void)snprintf(line, sizeof line, "%s: %s", r->pool.where, what);
         r->conf.warn(r->conf.warn_arg, line);
