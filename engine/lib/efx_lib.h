@@ -18,6 +18,19 @@ bool efx_lib_is_virtual(const struct efx *app);
 /* Rows of a stream as the engine has them; before efx_start. */
 void efx_lib_on(struct efx *app, uint32_t object, efx_app_out_fn fn, void *arg);
 
+/* An app that runs on several members: this one's part of it. All members open the same text with
+ * the same options; outputs of an ordered one come on member 0 alone. */
+struct efx_lib_member {
+    const struct efx_app_member *member; /* outlives the app */
+    uint32_t n_shards;                   /* of all members */
+    uint32_t n_workers;
+    int64_t (*now_ms)(void *arg); /* the tick's; NULL: the system's */
+    void *now_arg;
+};
+enum efx_code efx_lib_open_member(struct efx **out, const char *sql,
+                                  const struct efx_options *options,
+                                  const struct efx_lib_member *part, struct efx_error *err);
+
 /* demand.c: an on-demand statement over the app's tables. */
 enum efx_code efx_lib__query(struct efx *app, const char *sql, efx_row_fn fn, void *arg,
                              uint64_t *changed, struct efx_error *err);

@@ -109,6 +109,7 @@ enum efx_rc efx_app_create(const struct efx_plan *plan, const struct efx_app_opt
     memset(app, 0, sizeof *app);
     app->plan = plan;
     app->opts = *opts;
+    app->member = opts->member;
     app->n_shards = opts->n_shards;
     app->clock_ms = app->start_ms = EFX_TS_NONE;
     app->next_no = 1;
@@ -203,12 +204,9 @@ static enum efx_rc status(const struct efx_app *app)
     return atomic_load(&app->stopped) ? app->err.rc : EFX_OK;
 }
 
-enum efx_rc efx_app_submit(struct efx_app *app)
+/* With fewer than three spare ones at hand the steps in flight give theirs back first. */
+static struct efx_builder *spare(struct efx_app *app)
 {
-    struct efx_builder *b = app->builder;
-    if (b->n_turns == 0) {
-        return status(app);
-    }
     if (app->n_spare < 3) {
         efx_run__wait_done(app);
         for (uint32_t i = 0; i < EFX_STEPS_IN_FLIGHT; i++) {
@@ -219,9 +217,44 @@ enum efx_rc efx_app_submit(struct efx_app *app)
             }
         }
     }
-    app->builder = app->spare[--app->n_spare];
+    return app->spare[--app->n_spare];
+}
+
+static enum efx_rc submit(struct efx_app *app, struct efx_builder *b)
+{
     enum efx_rc rc = app->holds ? efx_run__hold(app, b) : efx_run__number(app, b);
     return rc == EFX_OK ? status(app) : rc;
+}
+
+enum efx_rc efx_app_submit(struct efx_app *app)
+{
+    struct efx_builder *b = app->builder;
+    if (b->n_turns == 0) {
+        return status(app);
+    }
+    app->builder = spare(app);
+    return submit(app, b);
+}
+
+enum efx_rc efx_app_submit_builder(struct efx_app *app, struct efx_builder **b)
+{
+    EFX_ASSERT(app->builder->n_turns == 0);
+    if ((*b)->n_turns == 0) {
+        return status(app);
+    }
+    struct efx_builder *full = *b;
+    *b = spare(app);
+    return submit(app, full);
+}
+
+bool efx_app_work(struct efx_app *app)
+{
+    return efx_run__work(app, 1);
+}
+
+uint64_t efx_app_numbered(const struct efx_app *app)
+{
+    return atomic_load(&app->published);
 }
 
 enum efx_rc efx_app_tick(struct efx_app *app)
