@@ -37,6 +37,9 @@ struct efx_loop_vt {
     void (*timer_clear)(struct efx_loop *self, struct efx_task *t);
     /* fn soon, on the loop; nothing if it is posted already. */
     void (*post)(struct efx_loop *self, struct efx_task *t);
+    /* Neither a timer nor posted any more: before its memory is given back. On the loop's thread,
+     * with nobody left who posts it. */
+    void (*cancel)(struct efx_loop *self, struct efx_task *t);
 };
 
 struct efx_loop {

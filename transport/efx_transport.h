@@ -85,7 +85,8 @@ struct efx_transport_vt {
                            const struct efx_link_user *user, void *arg, struct efx_link **out,
                            struct efx_err *err);
     void (*use)(struct efx_link *link, const struct efx_link_user *user, void *arg);
-    /* EFX_ELIMIT: longer than this end's frame_bytes_max. EFX_EIO: broken, `down` is coming. */
+    /* EFX_ELIMIT: longer than this end's frame_bytes_max. EFX_EIO: broken, `down` is coming.
+     * EFX_EPARSE: id, a key or a value is not UTF-8. */
     enum efx_rc (*send)(struct efx_link *link, const struct efx_msg *msg);
     /* For who has said that it is a node: 0 = as it was. */
     void (*limits)(struct efx_link *link, size_t frame_bytes_max, size_t queue_bytes_max);
