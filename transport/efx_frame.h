@@ -36,8 +36,8 @@ void efx_frame_put_front(struct efx_writer *w, const struct efx_msg *msg);
 void efx_frame_put_back(struct efx_writer *w, const struct efx_msg *msg);
 void efx_frame_put(struct efx_writer *w, const struct efx_msg *msg);
 
-/* Looks at the front of buf. *used: bytes of the frame with its length; with EFX_AGAIN 0 while it is
- * not known. headers: [EFX_FRAME_HEADERS_MAX]. */
+/* Looks at the front of buf. *used: bytes of the frame with its length; with EFX_AGAIN 0 while it
+ * is not known. headers: [EFX_FRAME_HEADERS_MAX]. */
 enum efx_rc efx_frame_take(struct efx_bytes buf, size_t bytes_max, struct efx_msg_header *headers,
                            struct efx_msg *out, size_t *used) EFX_MUST_USE;
 

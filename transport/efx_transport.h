@@ -20,7 +20,8 @@
  *            taken, and `room` comes when half of it is gone; links_max: more are refused
  *   Errors   of `down`: EFX_EABSENT: refused, nobody is there. EFX_EIO: broken,
  *            or no sign for too long. EFX_ELIMIT: frame too long. EFX_EPARSE: not our protocol.
- *            EFX_ESTALE: certificate or peer not accepted. EFX_DONE: the peer closed in order
+ *            EFX_ESTALE: certificate or peer not accepted. EFX_DONE: the peer closed in order; on
+ *            a socket without TLS also: its process ended between two messages
  *   Threads  the loop's; no callback comes inside connect or send
  *   Order    messages of a link arrive in the order in which they were sent, none is lost before
  *            `down`. `up` is for links of connect only, an accepted one is up; before it send says
@@ -90,6 +91,8 @@ struct efx_transport_vt {
     enum efx_rc (*send)(struct efx_link *link, const struct efx_msg *msg);
     /* For who has said that it is a node: 0 = as it was. */
     void (*limits)(struct efx_link *link, size_t frame_bytes_max, size_t queue_bytes_max);
+    /* Held: what comes stays on its way until it is let go, and the peer's sends find no room. */
+    void (*hold)(struct efx_link *link, bool held);
     /* What waits is sent first if `in_order`; no callback comes any more. */
     void (*close)(struct efx_link *link, bool in_order);
     /* Address of the other end; names in its certificate, NUL-separated, empty without TLS. */

@@ -42,7 +42,7 @@ struct end {
     size_t queued_bytes, queue_bytes_max, frame_bytes_max;
     uint32_t peer_member;
     uint32_t in_call; /* callbacks of its user that run now */
-    bool up, wants_room, closed;
+    bool up, wants_room, closed, held;
     char peer[EFX_SIM_NAME_BYTES];
 };
 
@@ -166,7 +166,7 @@ static bool is_cut(const struct end *to)
 static void arm(struct end *e)
 {
     struct efx_sim_member *m = net_of(e)->m;
-    if (e->first == NULL || e->closed || m->dead || is_cut(e)) {
+    if (e->first == NULL || e->closed || e->held || m->dead || is_cut(e)) {
         return;
     }
     if (m->sim->o.real_time) {
@@ -302,7 +302,8 @@ static void deliver(void *arg)
     struct end *e = arg;
     uint32_t n = sim_of(e)->o.real_time ? BATCH : 1;
     e->in_call++;
-    while (n-- > 0 && !e->closed && e->first != NULL && !is_cut(e) && !net_of(e)->m->dead) {
+    while (n-- > 0 && e->first != NULL && !e->closed && !e->held && !is_cut(e) &&
+           !net_of(e)->m->dead) {
         take_front(e);
     }
     e->in_call--;
@@ -588,6 +589,13 @@ static void net_limits(struct efx_link *link, size_t frame_bytes_max, size_t que
     e->queue_bytes_max = queue_bytes_max != 0 ? queue_bytes_max : e->queue_bytes_max;
 }
 
+static void net_hold(struct efx_link *link, bool held)
+{
+    struct end *e = (struct end *)link;
+    e->held = held;
+    arm(e);
+}
+
 static void net_close(struct efx_link *link, bool in_order)
 {
     struct end *e = (struct end *)link;
@@ -645,6 +653,7 @@ static const struct efx_transport_vt net_vt = {
     .use = net_use,
     .send = net_send,
     .limits = net_limits,
+    .hold = net_hold,
     .close = net_close,
     .peer = net_peer,
     .peer_names = net_peer_names,
