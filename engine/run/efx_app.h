@@ -95,6 +95,7 @@ enum efx_rc efx_app_load(struct efx_app *app, const struct efx_bytes *chain, uin
 /* A save that runs beside the steps, in slices; its bytes are thrown away when complete (bench). */
 enum efx_rc efx_app_save_begin(struct efx_app *app, bool base) EFX_MUST_USE;
 bool efx_app_saving(const struct efx_app *app, uint64_t *longest_stop_ns);
+/* Saves whose bytes a store keeps, and the way back: efx_app_save.h. */
 
 /* This app's table, between two steps (after a flush). */
 struct efx_op *efx_app_table(struct efx_app *app, uint32_t object);
