@@ -90,10 +90,10 @@ struct efx_manifest {
     uint64_t no, epoch;
     uint64_t app_hash;
     const char *app;
-    int64_t clock_ms;     /* EFX_TS_NONE: had not started */
-    int64_t committed_ms; /* of the revision's name */
-    bool promised;        /* something was acknowledged on it or a sink committed (C15) */
-    uint64_t back_to;     /* it was made by going back to this one; 0 = by a mark */
+    int64_t clock_ms;               /* EFX_TS_NONE: had not started */
+    int64_t committed_ms;           /* of the revision's name */
+    bool promised;                  /* something was acknowledged on it or a sink committed (C15) */
+    uint64_t back_to;               /* it was made by going back to this one; 0 = by a mark */
     uint64_t undo_first, undo_last; /* what sinks take back then; 0 = nothing */
     struct efx_ckpt_body body;
 };
