@@ -118,6 +118,7 @@ enum efx_rc efx_app_create(const struct efx_plan *plan, const struct efx_app_opt
     efx_ctx_init(&app->ingest_ctx, &efx_mem_libc);
     (void)pthread_mutex_init(&app->lock, NULL);
     (void)pthread_mutex_init(&app->out_lock, NULL);
+    (void)pthread_mutex_init(&app->page_lock, NULL);
     (void)pthread_cond_init(&app->work, NULL);
     enum efx_rc rc = open_counters(app);
     rc = rc == EFX_OK ? open_builders(app) : rc;
@@ -138,6 +139,7 @@ void efx_app_destroy(struct efx_app **app_of)
         return;
     }
     efx_run__stop_workers(app);
+    efx_run__save_close(app);
     efx_run__graph_close(app);
     for (uint32_t i = 0; i < EFX_STEPS_IN_FLIGHT; i++) {
         efx_arena_fini(&app->slots[i].arena);
@@ -165,6 +167,7 @@ void efx_app_destroy(struct efx_app **app_of)
     efx_ctx_fini(&app->ingest_ctx);
     efx_arena_fini(&app->arena);
     (void)pthread_cond_destroy(&app->work);
+    (void)pthread_mutex_destroy(&app->page_lock);
     (void)pthread_mutex_destroy(&app->out_lock);
     (void)pthread_mutex_destroy(&app->lock);
     efx_mem_libc.free(&efx_mem_libc, app, sizeof *app);
@@ -184,6 +187,7 @@ static enum efx_rc ensure_graph(struct efx_app *app, struct efx_err *err)
         return EFX_OK;
     }
     EFX_RET(efx_run__graph(app, err));
+    EFX_RET(efx_run__save_open(app));
     return efx_run__start_workers(app);
 }
 
