@@ -244,9 +244,9 @@ bool efx_app_save_ready(const struct efx_app *app)
     return app->save_waits && all_saved(app);
 }
 
-uint64_t efx_app_turns(const struct efx_app *app)
+uint64_t efx_app_steps(const struct efx_app *app)
 {
-    return app->next_turn;
+    return app->next_no - 1;
 }
 
 /* Somebody else who runs the unit slices it himself. */
