@@ -1,7 +1,7 @@
-/* The loop sleeps in libevent only after it has said so and has looked once more at what was posted;
- * whoever posts looks at that word afterwards. One of the two sees the other, so a wake costs a
- * system call only if the loop may really sleep. The timerfd is set when the first timer comes
- * earlier than it; if that timer moves away the descriptor fires once for nothing. */
+/* The loop sleeps in libevent only after it has said so and has looked once more at what was
+ * posted; whoever posts looks at that word afterwards. One of the two sees the other, so a wake
+ * costs a system call only if the loop may really sleep. The timerfd is set when the first timer
+ * comes earlier than it; if that timer moves away the descriptor fires once for nothing. */
 #include "efx_loop_real.h"
 
 #include "efx_world_real.h"
