@@ -39,6 +39,7 @@ struct efx_tcp_options {
     uint64_t read_ns;        /* from a frame's first byte to its last; 30 s */
     uint64_t write_ns;       /* until the peer takes anything; 30 s */
     uint64_t keep_alive_ns;  /* whole seconds; 30 s */
+    uint64_t look_ns;        /* at the certificates' files, at most so often; 1 s */
     const char *tls_cert;    /* PEM, its chain behind it */
     const char *tls_key;     /* PEM */
     const char *tls_ca;      /* PEM: who is believed */

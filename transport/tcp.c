@@ -347,6 +347,7 @@ static void with_defaults(struct efx_tcp_options *o)
     o->connect_ns = o->connect_ns != 0 ? o->connect_ns : 5 * second_ns;
     o->read_ns = o->read_ns != 0 ? o->read_ns : 30 * second_ns;
     o->write_ns = o->write_ns != 0 ? o->write_ns : 30 * second_ns;
+    o->look_ns = o->look_ns != 0 ? o->look_ns : second_ns;
     o->keep_alive_ns = o->keep_alive_ns != 0 ? o->keep_alive_ns : 30 * second_ns;
 }
 

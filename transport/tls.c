@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-enum { FILES = 4, LOOK_EVERY_NS = 1000000000, READ_AHEAD_BYTES = 128 * 1024 };
+enum { FILES = 4, READ_AHEAD_BYTES = 128 * 1024 };
 
 struct file_mark { /* what tells that a file is another one now */
     struct timespec changed;
@@ -26,7 +26,7 @@ struct efx_tls {
     SSL_CTX *server, *client;
     X509_STORE *members; /* of peer_ca alone */
     BIO_METHOD *bio;
-    uint64_t looked_ns;
+    uint64_t look_ns, looked_ns;
     struct file_mark marks[FILES];
 };
 
@@ -203,7 +203,7 @@ static void mark_files(const struct efx_tls *t, struct file_mark *marks)
 static void look_at_files(struct efx_tls *t, uint64_t now_ns, struct efx_transport_counts *counts)
 {
     struct file_mark marks[FILES];
-    if (now_ns < t->looked_ns + LOOK_EVERY_NS) {
+    if (now_ns < t->looked_ns + t->look_ns) {
         return;
     }
     t->looked_ns = now_ns;
@@ -246,6 +246,7 @@ enum efx_rc efx_tls__create(const struct efx_tcp_options *o, struct efx_tls **ou
         .peer_ca = o->peer_ca,
         .server_name = o->server_name,
         .client_cert_needed = o->client_cert_needed,
+        .look_ns = o->look_ns,
         .bio = make_bio_method(),
     };
     mark_files(t, t->marks);
