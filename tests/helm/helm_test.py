@@ -18,7 +18,7 @@ import yaml
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 CHART = os.path.join(ROOT, "helm")
-BIN = sys.argv.pop(1) if len(sys.argv) > 1 else None
+BIN = sys.argv.pop(1) if __name__ == "__main__" and len(sys.argv) > 1 else None
 TOOLS = {}
 
 
