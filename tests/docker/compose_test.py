@@ -95,7 +95,9 @@ class Context(unittest.TestCase):
         with open(ROOT + "/.dockerignore", encoding="utf-8") as f:
             sent = {line[1:].strip() for line in f if line.startswith("!")}
         with open(ROOT + "/CMakeLists.txt", encoding="utf-8") as f:
-            rooms = {r.split("/")[0] for r in re.findall(r"^efx_room\(\w+ ([\w/]+)", f.read(), re.M)}
+            text = f.read()
+        rooms = {r.split("/")[0] for r in re.findall(r"^efx_room\(\w+ ([\w/]+)", text, re.M)}
+        rooms |= {r.split("/")[0] for r in re.findall(r"^include\((\w+/\S+)\)", text, re.M)}
         self.assertGreater(len(rooms), 3)
         self.assertLessEqual(rooms | {"cli", "proto"}, sent)
 

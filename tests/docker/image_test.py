@@ -31,11 +31,13 @@ READY_SECONDS_MAX = 60
 
 def built(target):
     """Whether the tree has this CMake target: then the image must have it, too."""
-    for folder, _, files in os.walk(ROOT):
-        if "CMakeLists.txt" in files and "/build" not in folder:
-            with open(os.path.join(folder, "CMakeLists.txt"), encoding="utf-8") as f:
-                if re.search(rf"add_(executable|library)\({target}\b", f.read()):
-                    return True
+    for folder, inner, files in os.walk(ROOT):
+        inner[:] = [f for f in inner if f not in (".git", "build")]
+        for name in files:
+            if name == "CMakeLists.txt" or name.endswith(".cmake"):
+                with open(os.path.join(folder, name), encoding="utf-8") as f:
+                    if re.search(rf"add_(executable|library)\({target}[\s)]", f.read()):
+                        return True
     return False
 
 
@@ -96,7 +98,7 @@ class Contents(unittest.TestCase):
         if built("efx-node"):
             wanted.add("/usr/local/bin/efx-node")
         self.assertEqual(programs, wanted)
-        if built("efx_grpc"):
+        if built("efx_grpc_so"):
             self.assertTrue([n for n in self.files if n.endswith("/libefx_grpc.so")])
 
     def test_every_library_names_its_package_and_licence(self):
