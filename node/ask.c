@@ -228,8 +228,8 @@ static void request(struct efx_node *n, struct efx_operation *o, bool full, cons
 
 static void on_operate(struct efx_node *n, struct node_inbox *m)
 {
-    struct efx_operation *o = operation_new((enum efx_operation_kind)m->no,
-                                            n->conf.loop->vt->random(n->conf.loop));
+    struct efx_operation *o =
+        operation_new((enum efx_operation_kind)m->no, n->conf.loop->vt->random(n->conf.loop));
     bool here = o->kind == EFX_OP_DRAIN && m->text[0] == '\0';
     o->front = m->p;
     request(n, o, m->flag, here ? n->me.name : m->text);
@@ -253,8 +253,8 @@ void node_ask_message(struct efx_node *n, const char *from, enum node_kind kind,
     if (kind == NODE_MSG_REQUEST) {
         uint8_t what = efx_get_u8(&r), full = efx_get_u8(&r);
         struct efx_bytes text = efx_get_text(&r);
-        struct efx_err err = {.rc = EFX_AGAIN, .kind = EFX_KIND_ENV,
-                              .msg = "this node does not lead any more"};
+        struct efx_err err = {
+            .rc = EFX_AGAIN, .kind = EFX_KIND_ENV, .msg = "this node does not lead any more"};
         if (r.bad) {
             return;
         }
@@ -331,7 +331,9 @@ void efx_node_leave(struct efx_node *n, void (*done)(void *arg, const struct efx
 void node_query(struct efx_service *self, const struct efx_query_ask *ask,
                 struct efx_rows_front *front, struct efx_rows_call **out)
 {
-    struct efx_err why = {.rc = EFX_EDATA, .kind = EFX_KIND_USER, .code = 9001,
+    struct efx_err why = {.rc = EFX_EDATA,
+                          .kind = EFX_KIND_USER,
+                          .code = 9001,
                           .msg = "EFX-9001: queries on a cluster's tables are not built yet"};
     (void)self;
     (void)ask;

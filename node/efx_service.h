@@ -99,7 +99,7 @@ struct efx_rows_call; /* the node's side of one Subscribe or Query */
 
 struct efx_checkpoint_info {
     uint64_t no;
-    char revision[128];
+    char revision[304]; /* EFX_REVISION_BYTES */
     int64_t committed_ms;
     uint64_t epoch, n_bytes, n_new_bytes;
     uint8_t app_hash[16];

@@ -25,8 +25,8 @@ struct node_engine {
     struct efx_app *app;
     struct node_merge *merge;
     struct efx_storage *storage;
-    int64_t wall_ms; /* of the tick that is being numbered */
-    uint64_t saving; /* checkpoint whose slices run; 0 = none */
+    int64_t wall_ms;         /* of the tick that is being numbered */
+    uint64_t saving;         /* checkpoint whose slices run; 0 = none */
     struct efx_buf sessions; /* of it */
     bool failed;
     pthread_t thread;
@@ -251,15 +251,13 @@ static enum efx_rc load(struct node_engine *e, struct efx_arena *arena, struct e
 {
     const struct node_record *r = e->conf.record;
     struct efx_manifest m;
-    struct efx_restore_opts opts = {.kg = {0, EFX_KEY_GROUPS - 1},
-                                    .placed = true,
-                                    .compatible = e->conf.compatible};
+    struct efx_restore_opts opts = {
+        .kg = {0, EFX_KEY_GROUPS - 1}, .placed = true, .compatible = e->conf.compatible};
     struct efx_restore_info info = {0};
     if (r->start == 0) {
         return EFX_OK;
     }
-    EFX_RET(efx_checkpoint_read(e->conf.store, r->start, arena, &m, err));
-    EFX_RET(efx_checkpoint_load(e->conf.store, &m, e->app, &opts, arena, &info, err));
+    EFX_RET(efx_checkpoint_restore(e->conf.store, r->start, e->app, &opts, arena, &m, &info, err));
     const struct efx_ckpt_bytes *s = efx_ckpt_section(&m.body, "sessions");
     *sessions = s == NULL ? (struct efx_bytes){0} : s->bytes;
     return EFX_OK;
@@ -585,7 +583,9 @@ void node_engine_tick(struct node_engine *e, struct node_tick_job *job)
 void node_engine_packet(struct node_engine *e, uint32_t shard, uint64_t step,
                         struct efx_bytes packet)
 {
-    (void)efx_app_receive(e->app, shard, step, packet);
+    if (efx_app_receive(e->app, shard, step, packet) != EFX_OK) {
+        return; /* of a shard that is here, or of none: its sender is wrong, the tick will wait */
+    }
     wake_up(e);
 }
 

@@ -49,6 +49,7 @@ struct node_commit { /* one manifest on its way */
     uint8_t *manifest;
     size_t n_manifest;
     struct efx_checkpoint_info info;
+    bool retention_failed;
     enum efx_rc rc;
     struct efx_err err;
 };
@@ -230,8 +231,7 @@ static bool insert(struct node_switch *s, const struct node_member *m)
     r->members[at] = *m;
     r->n_members++;
     if (!node_record_map(r)) { /* more shards than there may be */
-        memmove(&r->members[at], &r->members[at + 1],
-                (r->n_members - at - 1) * sizeof *r->members);
+        memmove(&r->members[at], &r->members[at + 1], (r->n_members - at - 1) * sizeof *r->members);
         r->n_members--;
         return false;
     }
@@ -665,8 +665,8 @@ static void commit_run(void *arg)
                                        c->n_reports, &head, &c->err);
         }
         if (c->rc == EFX_OK) {
-            c->rc = efx_manifest_encode(&head, &efx_mem_libc, &c->manifest, &c->n_manifest,
-                                        &c->err);
+            c->rc =
+                efx_manifest_encode(&head, &efx_mem_libc, &c->manifest, &c->n_manifest, &c->err);
         }
         if (c->rc != EFX_OK) {
             c->rc = c->rc == EFX_EIO ? EFX_EPARSE : c->rc; /* nothing was asked for yet */
@@ -679,7 +679,8 @@ static void commit_run(void *arg)
     c->rc = n->store->vt->commit_manifest(n->store, &commit, &c->err);
     if (c->rc == EFX_OK) {
         struct efx_err ignored;
-        (void)efx_retention(n->store, &by, c->retain, false, &ignored);
+        enum efx_rc kept = efx_retention(n->store, &by, c->retain, false, &ignored);
+        c->retention_failed = kept != EFX_OK; /* what is too much goes with the next one */
     }
 }
 
@@ -732,6 +733,7 @@ static void commit_done(void *arg)
     if (c->rc == EFX_OK) {
         n->leader.last = c->no;
         note_commit(n, c);
+        n->n_store_errors += c->retention_failed;
     } else {
         node_log(n, "checkpoint %llu does not stand: %s", (unsigned long long)c->no, c->err.msg);
     }
@@ -769,8 +771,8 @@ static void commit(struct efx_node *n)
         c->bytes[i] = n->leader.reports[i];
         n->leader.reports[i] = (struct node_report){0};
     }
-    c->info = (struct efx_checkpoint_info){
-        .no = c->no, .committed_ms = c->now_ms, .epoch = c->epoch};
+    c->info =
+        (struct efx_checkpoint_info){.no = c->no, .committed_ms = c->now_ms, .epoch = c->epoch};
     memcpy(c->info.app_hash, n->record->hash, sizeof c->info.app_hash);
     n->commit = c;
     node_worker_submit(n->store_worker, &c->job);
@@ -818,8 +820,8 @@ static void open_checkpoint(struct efx_node *n, bool stop)
         n->leader.opened_ns + (uint64_t)n->conf.checkpoint_interval_ms * 1000000;
     n->leader.want_mark = false;
     n->ticks.mark = n->leader.open;
-    n->ticks.flags = (uint8_t)((stop ? NODE_FLAG_STOP : 0) |
-                               (n->leader.want_base ? NODE_FLAG_BASE : 0));
+    n->ticks.flags =
+        (uint8_t)((stop ? NODE_FLAG_STOP : 0) | (n->leader.want_base ? NODE_FLAG_BASE : 0));
     n->leader.want_base = false;
     node_tick_pump(n);
 }
@@ -843,14 +845,14 @@ void node_checkpoint_now(struct efx_node *n)
 /* C4: the next mark comes only after the last checkpoint is decided and while the store answers. */
 void node_leader_pump(struct efx_node *n)
 {
-    if (!n->leader.leading || n->phase != NODE_RUNNING || n->change != NULL ||
-        n->store == NULL || n->leader.move != NODE_MOVE_NONE) {
+    if (!n->leader.leading || n->phase != NODE_RUNNING || n->change != NULL || n->store == NULL ||
+        n->leader.move != NODE_MOVE_NONE) {
         return;
     }
     uint64_t now_ns = node_now_ns(n);
     if (n->leader.open != 0) {
-        bool overdue = now_ns - n->leader.opened_ns >
-                       (uint64_t)n->conf.barrier_timeout_ms * 1000000;
+        bool overdue =
+            now_ns - n->leader.opened_ns > (uint64_t)n->conf.barrier_timeout_ms * 1000000;
         if (overdue && n->commit == NULL) {
             for (uint32_t i = 0; i < n->record->n_members; i++) {
                 if (n->leader.reports[i].bytes == NULL) {

@@ -50,7 +50,8 @@ static void pulse_run(void *arg)
     if (p->renew) {
         p->rc = c->vt->renew(c, &p->lease, p->for_ms, value, &p->err);
     }
-    if (!p->renew || (p->rc == EFX_ESTALE && !p->leaves)) { /* it had ended: taken again under a new term */
+    if (!p->renew ||
+        (p->rc == EFX_ESTALE && !p->leaves)) { /* it had ended: taken again under a new term */
         p->rc = c->vt->take(c, &p->lease, p->for_ms, value, &p->err);
     }
     if (p->rc != EFX_OK) {
@@ -130,11 +131,12 @@ static bool app_fits(struct efx_node *n)
         return true;
     }
     struct efx_err why = {.rc = EFX_ESTALE, .kind = EFX_KIND_USER};
-    (void)snprintf(why.msg, sizeof why.msg,
-                   "the cluster runs another app: its hash begins with %02x%02x%02x%02x, that of the "
-                   "given one with %02x%02x%02x%02x; use `efx cluster deploy`",
-                   n->record->hash[0], n->record->hash[1], n->record->hash[2], n->record->hash[3],
-                   n->hash[0], n->hash[1], n->hash[2], n->hash[3]);
+    (void)snprintf(
+        why.msg, sizeof why.msg,
+        "the cluster runs another app: its hash begins with %02x%02x%02x%02x, that of the "
+        "given one with %02x%02x%02x%02x; use `efx cluster deploy`",
+        n->record->hash[0], n->record->hash[1], n->record->hash[2], n->record->hash[3], n->hash[0],
+        n->hash[1], n->hash[2], n->hash[3]);
     node_end(n, &why);
     return false;
 }
@@ -363,8 +365,7 @@ void node_peer_gone(void *arg, const char *name)
             before += !node_peers_is_gone(n->peers, n->record->members[i].name);
         }
         n->takeover = true;
-        n->conf.loop->vt->timer_set(n->conf.loop, &n->take_task,
-                                    node_now_ns(n) + before * TURN_NS);
+        n->conf.loop->vt->timer_set(n->conf.loop, &n->take_task, node_now_ns(n) + before * TURN_NS);
     }
 }
 

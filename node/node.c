@@ -390,8 +390,8 @@ static void seek(struct efx_node *n)
         n_seeds++;
     }
     if (n_seeds == 0) {
-        struct efx_err why = {.rc = EFX_EPARSE, .kind = EFX_KIND_USER,
-                              .msg = "neither a store nor a seed is given"};
+        struct efx_err why = {
+            .rc = EFX_EPARSE, .kind = EFX_KIND_USER, .msg = "neither a store nor a seed is given"};
         node_end(n, &why);
         return;
     }
@@ -544,8 +544,8 @@ void efx_node_destroy(struct efx_node **n_of)
     node_leader_fini(n);
     node_lease_fini(n);
     efx_buf_fini(&n->leases);
-    node_peers_destroy(&n->peers);
     node_service_fini(n);
+    node_peers_destroy(&n->peers);
     struct efx_task *tasks[] = {&n->engine_task, &n->turn_task, &n->due_task,   &n->pulse_task,
                                 &n->beat_task,   &n->take_task, &n->again_task, &n->commit_task,
                                 &n->mark_task,   &n->out_task};

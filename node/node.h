@@ -106,11 +106,11 @@ struct efx_submit {
     bool asked_open;    /* an OPEN item is on its way */
     bool resend;        /* after a rewind: rows are dropped until next_seq comes */
     bool half_closed, told_open;
-    uint64_t next_seq;  /* row that comes next here, counting what is queued */
-    uint64_t taken;     /* rows whose tick is complete: accepted */
+    uint64_t next_seq; /* row that comes next here, counting what is queued */
+    uint64_t taken;    /* rows whose tick is complete: accepted */
     uint64_t committed;
     uint64_t repeats;
-    uint64_t marks[2];  /* [0]: checkpoint, [1]: taken as of it */
+    uint64_t marks[2]; /* [0]: checkpoint, [1]: taken as of it */
     bool ack_due;
     struct node_queued *first, *last; /* builders that wait for room in a part */
 };
@@ -138,7 +138,7 @@ struct efx_rows_call {
 struct node_out { /* rows on their way from the engine to the loop, and to subscribers */
     struct node_out *next;
     uint64_t tick; /* pending */
-    uint32_t to;     /* member; self: subscribers here */
+    uint32_t to;   /* member; self: subscribers here */
     enum node_kind kind;
     size_t n;
     uint8_t bytes[]; /* body of the message */
@@ -210,7 +210,7 @@ struct efx_node {
     uint64_t given;                          /* the last tick whose rows were given */
     uint64_t mark_tick, kept_tick;
     uint64_t wanted[EFX_MEMBERS_MAX][EFX_STREAMS_MAX / 64]; /* streams by member */
-    pthread_mutex_t out_lock; /* of wanted, outs */
+    pthread_mutex_t out_lock;                               /* of wanted, outs */
     struct node_out *outs, *outs_last;
     struct efx_task out_task;
 

@@ -45,8 +45,8 @@ enum { NODE_FLAG_STOP = 1, NODE_FLAG_BASE = 2 };
 struct node_part_head {
     uint64_t channel, epoch, tick;
     int64_t wall_ms;
-    uint64_t mark;  /* checkpoint behind this tick (C4); 0 = none */
-    uint8_t flags;  /* STOP: nothing is numbered behind it until a new record or `resume` (C17) */
+    uint64_t mark; /* checkpoint behind this tick (C4); 0 = none */
+    uint8_t flags; /* STOP: nothing is numbered behind it until a new record or `resume` (C17) */
     uint32_t n_items;
 };
 

@@ -60,8 +60,8 @@ struct node_peers {
 };
 
 static const char *const names[NODE_MSG_KINDS] = {
-    "",       "hello",   "welcome", "refuse",  "ask",    "tell",   "beat",   "part",    "packet",
-    "report", "verdict", "record",  "resume",  "wanted", "rows",   "answer", "request", "result"};
+    "",       "hello",   "welcome", "refuse", "ask",    "tell", "beat",   "part",    "packet",
+    "report", "verdict", "record",  "resume", "wanted", "rows", "answer", "request", "result"};
 
 static enum efx_msg_type type_of(enum node_kind kind)
 {
@@ -539,8 +539,7 @@ void node_peers_ask(struct node_peers *p, const char *address)
 {
     struct efx_transport *t = p->conf.transport;
     p->question.of = p;
-    enum efx_rc rc =
-        t->vt->connect(t, address, &ask_user, &p->question, &p->question.link, NULL);
+    enum efx_rc rc = t->vt->connect(t, address, &ask_user, &p->question, &p->question.link, NULL);
     if (rc != EFX_OK) {
         p->question.link = NULL;
         p->conf.told(p->conf.arg, rc, (struct efx_bytes){0});

@@ -27,8 +27,8 @@ struct node_record {
     uint64_t epoch, channel, start;
     bool rewind;
     bool compatible; /* another text than that of `start`: what does not fit begins empty */
-    uint64_t seed; /* of uuid() */
-    uint32_t clock; /* enum efx_clock */
+    uint64_t seed;   /* of uuid() */
+    uint32_t clock;  /* enum efx_clock */
     uint32_t max_batch;
     bool ordered;
     char cluster[64], app[64], leader[EFX_MEMBER_BYTES_MAX];

@@ -124,7 +124,7 @@ void node_service_app(struct efx_node *n)
     o.max_batch = n->record->max_batch;
     if (efx_open(&a->efx, n->record->sql, &o, &err) != EFX_RC_OK) {
         struct efx_err why = {.rc = EFX_ETYPE, .kind = EFX_KIND_USER, .code = err.efx};
-        (void)snprintf(why.msg, sizeof why.msg, "%s", err.msg);
+        (void)snprintf(why.msg, sizeof why.msg, "%.200s", err.msg);
         atomic_store(&a->refs, 1);
         app_free(a);
         node_end(n, &why);
@@ -132,14 +132,13 @@ void node_service_app(struct efx_node *n)
     }
     atomic_store(&a->refs, 1);
     const struct efx_builder *b = efx_app_builder(efx_lib_app(a->efx));
-    a->base = (struct efx_service_app){.program = efx_lib_program(a->efx),
-                                       .plan = efx_lib_plan(a->efx),
-                                       .takes = b->schemas,
-                                       .name = efx_arena_str(&a->arena, n->record->app,
-                                                             strlen(n->record->app)),
-                                       .sql = efx_arena_str(&a->arena, n->record->sql,
-                                                            strlen(n->record->sql)),
-                                       .plan_json = efx_explain(a->efx, true, false)};
+    a->base = (struct efx_service_app){
+        .program = efx_lib_program(a->efx),
+        .plan = efx_lib_plan(a->efx),
+        .takes = b->schemas,
+        .name = efx_arena_str(&a->arena, n->record->app, strlen(n->record->app)),
+        .sql = efx_arena_str(&a->arena, n->record->sql, strlen(n->record->sql)),
+        .plan_json = efx_explain(a->efx, true, false)};
     memcpy(a->base.hash, n->record->hash, 16);
     (void)pthread_mutex_lock(&n->lock);
     struct node_app *old = n->app;
@@ -225,14 +224,14 @@ static void node_line(struct efx_node *n, const struct node_member *m, struct ef
     if (!out->self) {
         return;
     }
-    out->lease_left_ms = n->lease.ends_ns > now_ns ? (int64_t)(n->lease.ends_ns - now_ns) / 1000000
-                                                   : 0;
-    out->state = node_is_fenced(n)            ? EFX_NODE_FENCED
-                 : n->leaving                 ? EFX_NODE_DRAINING
-                 : n->phase == NODE_RUNNING   ? EFX_NODE_RUNNING
-                 : n->phase == NODE_LOADING   ? EFX_NODE_RESTORING
-                 : n->registered              ? EFX_NODE_HOLDING
-                                              : EFX_NODE_JOINING;
+    out->lease_left_ms =
+        n->lease.ends_ns > now_ns ? (int64_t)(n->lease.ends_ns - now_ns) / 1000000 : 0;
+    out->state = node_is_fenced(n)          ? EFX_NODE_FENCED
+                 : n->leaving               ? EFX_NODE_DRAINING
+                 : n->phase == NODE_RUNNING ? EFX_NODE_RUNNING
+                 : n->phase == NODE_LOADING ? EFX_NODE_RESTORING
+                 : n->registered            ? EFX_NODE_HOLDING
+                                            : EFX_NODE_JOINING;
 }
 
 static void why_not_ready(const struct efx_node *n, struct efx_status *s)
@@ -247,9 +246,9 @@ static void why_not_ready(const struct efx_node *n, struct efx_status *s)
                                       "has ended"};
     s->ready = n->phase == NODE_RUNNING && !node_is_fenced(n) && !n->leaving;
     (void)snprintf(s->why_not, sizeof s->why_not, "%s",
-                   n->leaving           ? "leaves the cluster"
-                   : node_is_fenced(n)  ? "its lease has ended: the store does not answer"
-                                        : why[n->phase]);
+                   n->leaving          ? "leaves the cluster"
+                   : node_is_fenced(n) ? "its lease has ended: the store does not answer"
+                                       : why[n->phase]);
 }
 
 /* A copy for doors; made when something has happened. */

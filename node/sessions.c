@@ -54,8 +54,7 @@ static enum efx_rc grow(struct node_sessions *s)
         return EFX_OK;
     }
     uint32_t max = s->max == 0 ? 64 : s->max * 2, n_slots = max * 2;
-    struct node_session *v =
-        efx_mem_grow(s->mem, s->v, s->max * sizeof *v, max * sizeof *v);
+    struct node_session *v = efx_mem_grow(s->mem, s->v, s->max * sizeof *v, max * sizeof *v);
     if (v == NULL) {
         return EFX_ENOMEM;
     }

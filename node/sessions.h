@@ -23,14 +23,14 @@ struct node_session {
     uint64_t next_seq; /* >= 1 */
     uint64_t call;     /* 0: none */
     uint64_t opening;
-    int64_t used_ms;   /* wall clock of the tick that used it last */
+    int64_t used_ms; /* wall clock of the tick that used it last */
 };
 
 struct node_sessions {
     struct efx_mem *mem;
     uint32_t n, max, limit;
-    struct node_session *v;  /* [n] */
-    uint32_t *slots;         /* [n_slots] place + 1 */
+    struct node_session *v; /* [n] */
+    uint32_t *slots;        /* [n_slots] place + 1 */
     uint32_t n_slots;
 };
 

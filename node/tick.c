@@ -98,9 +98,8 @@ static void close_part(struct efx_node *n)
     EFX_ASSERT(!b.bad);
     node_peers_send_all(n->peers, NODE_MSG_PART, efx_buf_bytes(&b));
     struct node_tick_part *own = part_of(n, t->next, n->self);
-    *own = (struct node_tick_part){.bytes = bytes_copy(efx_buf_bytes(&b)),
-                                   .n_bytes = b.n,
-                                   .head = head};
+    *own = (struct node_tick_part){
+        .bytes = bytes_copy(efx_buf_bytes(&b)), .n_bytes = b.n, .head = head};
     efx_buf_fini(&b);
     t->closed = t->next;
     t->mark = 0;
@@ -239,8 +238,8 @@ void node_tick_pump(struct efx_node *n)
     while (n->phase == NODE_RUNNING) {
         node_calls_pump(n);
         node_ask_pump(n);
-        if (may_close(n) && (n->ticks.n_items > 0 || n->ticks.mark != 0 || others_wait(n) ||
-                             timer_is_due(n))) {
+        if (may_close(n) &&
+            (n->ticks.n_items > 0 || n->ticks.mark != 0 || others_wait(n) || timer_is_due(n))) {
             close_part(n);
         }
         if (!is_complete(n)) {

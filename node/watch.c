@@ -227,8 +227,8 @@ static void give_ticks(struct efx_node *n)
         }
         pending_free(n, tick);
         /* Nothing lies in between: the ticks up to the next rows are given at once. */
-        uint64_t until = n->pending != NULL && n->pending->tick <= least ? n->pending->tick - 1
-                                                                         : least;
+        uint64_t until =
+            n->pending != NULL && n->pending->tick <= least ? n->pending->tick - 1 : least;
         if (n->mark_tick > tick && n->mark_tick <= until) {
             given(n, n->mark_tick);
         }
@@ -251,8 +251,7 @@ void node_watch_done(struct efx_node *n, uint64_t tick)
         if (m == n->self) {
             n->done_by[m] = tick;
         } else if (any) {
-            node_peers_send(n->peers, n->record->members[m].name, NODE_MSG_ROWS,
-                            efx_buf_bytes(&b));
+            node_peers_send(n->peers, n->record->members[m].name, NODE_MSG_ROWS, efx_buf_bytes(&b));
         }
     }
     efx_buf_fini(&b);
@@ -347,7 +346,8 @@ void node_watch_epoch(struct efx_node *n, bool rewind)
     for (struct efx_rows_call *c = n->watches; c != NULL; c = c->next) {
         uint32_t object = stream_of(n, c->stream);
         if (object == EFX_NO_COL) {
-            struct efx_err why = {.rc = EFX_EABSENT, .kind = EFX_KIND_USER,
+            struct efx_err why = {.rc = EFX_EABSENT,
+                                  .kind = EFX_KIND_USER,
                                   .msg = "the stream is not in the app any more"};
             end_watch(n, c, &why);
             continue;

@@ -58,8 +58,7 @@ static void *thread(void *arg)
 static struct node_job *next_done(struct node_worker *w)
 {
     (void)pthread_mutex_lock(&w->lock);
-    struct node_job *job =
-        w->simulated ? take(&w->first, &w->last) : take(&w->done, &w->done_last);
+    struct node_job *job = w->simulated ? take(&w->first, &w->last) : take(&w->done, &w->done_last);
     (void)pthread_mutex_unlock(&w->lock);
     return job;
 }

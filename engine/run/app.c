@@ -303,8 +303,9 @@ int64_t efx_app_turn_ts_ms(const struct efx_app *app, const struct efx_builder *
     }
     const struct efx_bobject *o = app->plan->program->objects[t.stream];
     const struct efx_colset *s = b->set[t.stream];
-    int64_t ts_ms = s->lent == NULL ? s->ts_ms[t.row] : s->lent_ts == NULL ? EFX_TS_NONE
-                                                                          : s->lent_ts[t.row];
+    int64_t ts_ms = s->lent == NULL      ? s->ts_ms[t.row]
+                    : s->lent_ts == NULL ? EFX_TS_NONE
+                                         : s->lent_ts[t.row];
     bool timed = o->kind == EFX_OBJ_STREAM && o->conf.event_time_col != EFX_NO_COL;
     return timed && !efx_run__event_time(o, s, t.row, &ts_ms) ? EFX_TS_NONE : ts_ms;
 }
