@@ -156,15 +156,13 @@ static bool is_aborted(struct node_engine *e)
 /* Until something has come since `seen`, at most so long. */
 static void sleep_until(struct node_engine *e, uint64_t seen, long ns)
 {
-    struct timespec t;
     if (e->conf.simulated) {
         rest(e);
         return;
     }
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_nsec += ns;
-    t.tv_sec += t.tv_nsec / 1000000000;
-    t.tv_nsec %= 1000000000;
+    uint64_t until_ns = e->conf.world->clock->monotonic_ns(e->conf.world) + (uint64_t)ns;
+    struct timespec t = {.tv_sec = (time_t)(until_ns / 1000000000),
+                         .tv_nsec = (long)(until_ns % 1000000000)};
     (void)pthread_mutex_lock(&e->lock);
     if (e->signals == seen && !e->aborted) {
         (void)pthread_cond_timedwait(&e->more, &e->lock, &t);

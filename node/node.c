@@ -7,7 +7,8 @@
  *
  * A new epoch with the same channel (C2: another leader, all live) changes nothing but the names.
  * With another channel (C23) the engine is thrown away and the next one loads `start`: after a
- * rewind clients are told where to go on (C10), after a hand-over nothing is lost or repeated (C17).
+ * rewind clients are told where to go on (C10), after a hand-over nothing is lost or repeated
+ * (C17).
  */
 #include "node.h"
 

@@ -20,7 +20,8 @@
  *
  *   node.c     opening, the way in: seeds, store, registration, the record's adoption
  *   lease.c    leases and what follows from them: fencing, taking the lead, founding (C1 … C18)
- *   leader.c   what the leader plans: marks, manifests, moves (C4, C7, C8, C17)
+ *   leader.c   who belongs: changes of epoch, losses, moves (C1, C2, C10, C11, C17)
+ *   marks.c    marks, reports, manifests (C4 … C9)
  *   tick.c     parts and ticks (C3)
  *   calls.c    submit: sessions, acknowledgements (C16, C24)
  *   watch.c    subscriptions and rows between members (C21)
@@ -279,6 +280,9 @@ void node_leader_take(struct efx_node *n, uint64_t over);
 void node_leader_lost(struct efx_node *n);
 void node_leader_release(struct efx_node *n);
 void node_leader_fini(struct efx_node *n);
+void node_leader_move_on(struct efx_node *n); /* the mark of a move stands */
+void node_leader_stay(struct efx_node *n);    /* it does not */
+void node_marks_fini(struct efx_node *n);
 void node_mark_due(void *arg);
 void node_commit_again(void *arg);
 void node_switch_again(void *arg);

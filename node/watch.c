@@ -5,9 +5,9 @@
  *   engine   rows of a wanted stream ─► bytes ─► loop ─► subscribers here, or ROWS to the node
  *   rewind   every subscriber is told once which of his rows are void: those of this channel epoch
  *
- * ROWS bear their tick, and when a member's engine is through with a tick it says so to whoever wants
- * rows. Subscribers get ticks in order, when all members are through: so what a rewind takes back is
- * what came after some row.
+ * ROWS bear their tick, and when a member's engine is through with a tick it says so to whoever
+ * wants rows. Subscribers get ticks in order, when all members are through: so what a rewind takes
+ * back is what came after some row.
  *
  *   Threads  node_watch_rows and node_watch_packet: the engine's; they hand over under a lock, with
  *            one wake
