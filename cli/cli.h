@@ -14,7 +14,8 @@
  */
 enum cli_status { CLI_OK = 0, CLI_FAILED = 1, CLI_USER = 2, CLI_BUG = 70, CLI_INTERRUPTED = 130 };
 
-extern const struct command cmd_run, cmd_check, cmd_explain, cmd_test, cmd_bench, cmd_help;
+extern const struct command cmd_run, cmd_check, cmd_explain, cmd_test, cmd_bench, cmd_state,
+    cmd_help;
 extern const struct command *const cli_commands[]; /* ends with NULL */
 
 /* One line on standard error; returns the status. */
@@ -58,6 +59,14 @@ struct cli_settings {
         .name = "set", .kind = OPT_LIST, .off = offsetof(T, member.set), .arg = "KEY=VALUE",       \
         .help = "a configuration key, e.g. application.max_batch=256"                              \
     }
+
+/* "apps/spikes.sql" → "spikes": the name under which a store keeps an app; of the arena. */
+const char *cli_app_name(struct efx_arena *a, const char *path);
+/* The address of the one place that is named; NULL = none is. */
+struct cli_place {
+    const char *dir, *sqlite, *redis;
+};
+const char *cli_place_url(struct efx_arena *a, const struct cli_place *p);
 
 /* persistence.* of --set. */
 struct cli_keep_settings {

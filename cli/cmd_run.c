@@ -48,17 +48,17 @@ static const struct opt options[] = {
     ABSENT("extension", "LIB", "shared library with extensions"),
     {.name = "persistence-dir",
      .kind = OPT_TEXT,
-     .off = offsetof(struct run_opts, keep.dir),
+     .off = offsetof(struct run_opts, keep.place.dir),
      .arg = "DIR",
      .help = "checkpoints are kept in this directory"},
     {.name = "sqlite",
      .kind = OPT_TEXT,
-     .off = offsetof(struct run_opts, keep.sqlite),
+     .off = offsetof(struct run_opts, keep.place.sqlite),
      .arg = "FILE",
      .help = "checkpoints are kept in this SQLite file"},
     {.name = "redis",
      .kind = OPT_TEXT,
-     .off = offsetof(struct run_opts, keep.redis),
+     .off = offsetof(struct run_opts, keep.place.redis),
      .arg = "URL",
      .help = "checkpoints are kept in this Redis, redis://host:port/db"},
     {.name = "checkpoint-interval",
@@ -88,7 +88,8 @@ static int run_app(struct run *r, const struct run_opts *o, const char *path)
     struct run_out_opts out = {.path = o->output,
                                .format = o->format,
                                .only = &o->only,
-                               .keeps = k->dir != NULL || k->sqlite != NULL || k->redis != NULL};
+                               .keeps = k->place.dir != NULL || k->place.sqlite != NULL ||
+                                        k->place.redis != NULL};
     struct efx_error err = {0};
     int status = run_out_open(&r->out, r->efx, &out);
     if (status < 0) {

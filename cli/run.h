@@ -145,8 +145,8 @@ uint32_t run_props(struct efx_arena *a, const struct efx_ast_props *raw, struct 
 
 /* ---- checkpoints ---- */
 
-struct run_keep_opts {                /* what the command line says */
-    const char *dir, *sqlite, *redis; /* at most one; all NULL: keeps nothing */
+struct run_keep_opts {      /* what the command line says */
+    struct cli_place place; /* at most one; all NULL: keeps nothing */
     int64_t interval_ms;
     const char *restore;
     bool lose_committed;

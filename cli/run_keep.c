@@ -1,6 +1,6 @@
 /* Checkpoints of a run: when, of what, and the way back at the start.
  *
- *   due ─► settle ─► positions, sinks cut ─► mark ─► slices beside the steps ─► storage ─► sinks show
+ *   due ─► settle ─► positions, sinks cut ─► mark ─► slices beside steps ─► storage ─► sinks show
  *
  * Inputs are asked for their positions when everything they gave is in the app, so a position and
  * the app's state are of the same event. A failed checkpoint is told once and tried again when the
@@ -29,29 +29,6 @@ static void warn(void *arg, const char *line)
 
 /* ---- opening ---- */
 
-/* "apps/spikes.sql" → "spikes", of the letters that a store takes. */
-static const char *app_name(struct efx_arena *a, const char *path)
-{
-    const char *from = strrchr(path, '/');
-    from = from == NULL ? path : from + 1;
-    size_t n = strlen(from);
-    n -= n > 4 && strcmp(from + n - 4, ".sql") == 0 ? 4 : 0;
-    char *name = strcmp(path, "-") == 0 || n == 0 ? NULL : efx_arena_str(a, from, n);
-    for (char *c = name; c != NULL && *c != '\0'; c++) {
-        bool letter = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
-                      (*c >= '0' && *c <= '9') || *c == '-' || *c == '_' || *c == '.';
-        *c = letter ? *c : '_';
-    }
-    return name == NULL ? "app" : name;
-}
-
-static const char *url_of(struct efx_arena *a, const struct run_keep_opts *o)
-{
-    return o->dir != NULL      ? efx_arena_printf(a, "dir:%s", o->dir)
-           : o->sqlite != NULL ? efx_arena_printf(a, "sqlite:%s", o->sqlite)
-                               : o->redis;
-}
-
 static int refused(const struct efx_err *err)
 {
     return cli_fail(err->kind == EFX_KIND_USER ? CLI_USER : CLI_FAILED, "efx run: %s", err->msg);
@@ -60,7 +37,8 @@ static int refused(const struct efx_err *err)
 int run_keep_open(struct run_keep *k, const struct run_keep_opts *o, const char *app_path,
                   struct run_in *in, struct run_out *out)
 {
-    uint32_t n = (o->dir != NULL) + (o->sqlite != NULL) + (o->redis != NULL);
+    const struct cli_place *p = &o->place;
+    uint32_t n = (p->dir != NULL) + (p->sqlite != NULL) + (p->redis != NULL);
     struct efx_err err = {0};
     *k = (struct run_keep){.in = in, .out = out, .next_ns = UINT64_MAX};
     efx_arena_init(&k->arena, &efx_mem_libc, SIZE_MAX);
@@ -81,8 +59,8 @@ int run_keep_open(struct run_keep *k, const struct run_keep_opts *o, const char 
         return -1;
     }
     struct efx_alone_conf conf = {
-        .url = url_of(&k->arena, o),
-        .conf = {.app = app_name(&k->arena, app_path), .warn = warn},
+        .url = cli_place_url(&k->arena, p),
+        .conf = {.app = cli_app_name(&k->arena, app_path), .warn = warn},
         .retain = (uint32_t)o->set.retain,
         .restore = o->restore,
         .lose_committed = o->lose_committed,

@@ -1,7 +1,7 @@
 /* The output and the sinks with checkpoints.
  *
- *   --output F    a file: its length at the mark is in the checkpoint; a later process cuts it there
- *                 and goes on, so no row is in it twice. Standard output cannot take back
+ *   --output F    a file: its length at the mark is in the checkpoint; a later process cuts it
+ *                 there and goes on, so no row is in it twice. Standard output cannot take back
  *   sink          exactly once: cut at the mark, synced on the storage thread, shown when the
  *                 checkpoint stands. At least once: flushed at the mark
  */

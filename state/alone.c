@@ -72,6 +72,14 @@ static enum efx_rc know(struct efx_alone *a, struct efx_err *err)
     return rc == EFX_EABSENT ? s->vt->identity(s, NULL, &id, &is, err) : rc;
 }
 
+static enum efx_rc open_stores(struct efx_alone *a, struct efx_err *err)
+{
+    a->stores = a->conf.stores;
+    return a->stores != NULL
+               ? EFX_OK
+               : efx_stores_open(&a->stores, a->conf.url, &a->conf.conf, a->world, err);
+}
+
 enum efx_rc efx_alone_open(struct efx_alone **out, const struct efx_alone_conf *conf,
                            struct efx_world *world, struct efx_err *err)
 {
@@ -89,9 +97,8 @@ enum efx_rc efx_alone_open(struct efx_alone **out, const struct efx_alone_conf *
     const char *name = conf->conf.app != NULL ? conf->conf.app : "app";
     a->conf.restore = efx_arena_str(&a->arena, restore, strlen(restore));
     a->conf.conf.app = efx_arena_str(&a->arena, name, strlen(name));
-    enum efx_rc rc = a->conf.restore == NULL || a->conf.conf.app == NULL
-                         ? efx_ckpt__no_memory(err)
-                         : efx_stores_open(&a->stores, conf->url, &a->conf.conf, world, err);
+    enum efx_rc rc = a->conf.restore == NULL || a->conf.conf.app == NULL ? efx_ckpt__no_memory(err)
+                                                                         : open_stores(a, err);
     rc = rc == EFX_OK ? know(a, err) : rc;
     rc = rc == EFX_OK ? lead(a, err) : rc;
     if (rc != EFX_OK) {
@@ -108,7 +115,7 @@ static bool is_word(const struct efx_alone *a, const char *word)
 }
 
 /* `--restore REVISION`: what came after it leaves, unless it is the newest. */
-static enum efx_rc go_back(struct efx_alone *a, struct efx_err *err)
+enum efx_rc efx_alone_back(struct efx_alone *a, struct efx_err *err)
 {
     struct efx_arena tmp;
     struct efx_manifest m;
@@ -158,7 +165,7 @@ enum efx_rc efx_alone_restore(struct efx_alone *a, struct efx_app *app,
         return EFX_DONE;
     }
     if (!newest) {
-        EFX_RET(go_back(a, err));
+        EFX_RET(efx_alone_back(a, err));
     }
     EFX_RET(efx_checkpoint_restore(a->stores->store, 0, app, &opts, &a->arena, &a->manifest, info,
                                    err));

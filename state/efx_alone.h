@@ -25,6 +25,7 @@ struct efx_alone;
 
 struct efx_alone_conf {
     const char *url;             /* of efx_stores.h */
+    struct efx_stores *stores;   /* in its place: open already, the alone's to close */
     struct efx_stores_conf conf; /* app: the app's name; NULL = "app" */
     uint32_t retain;             /* 0: 10 */
     const char *restore;         /* "last", "none", "compatible", a revision; NULL = last */
@@ -39,6 +40,9 @@ enum efx_rc efx_alone_open(struct efx_alone **out, const struct efx_alone_conf *
 enum efx_rc efx_alone_restore(struct efx_alone *a, struct efx_app *app,
                               const struct efx_manifest **out, struct efx_restore_info *info,
                               struct efx_err *err) EFX_MUST_USE;
+/* Goes back to the revision conf.restore: what came after it leaves, the next start goes on from
+ * there. restore does so by itself. */
+enum efx_rc efx_alone_back(struct efx_alone *a, struct efx_err *err) EFX_MUST_USE;
 enum efx_rc efx_alone_start(struct efx_alone *a, struct efx_err *err) EFX_MUST_USE;
 
 uint64_t efx_alone_epoch(const struct efx_alone *a);

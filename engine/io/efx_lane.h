@@ -56,10 +56,11 @@ void efx_lane_init(struct efx_lane *l, struct efx_arena *arena, struct efx_sourc
 enum efx_lane_state efx_lane_pump(struct efx_lane *l, struct efx_builder *out, struct efx_err *err);
 void efx_lane_close(struct efx_lane *l);
 
-/* Where it is, if the last `untaken` turns that it gave are not taken yet; all of them came from its
- * last call of pump. false: its source cannot go back. */
+/* Where it is, if the last `untaken` turns that it gave are not taken yet; all of them came from
+ * its last call of pump. false: its source cannot go back. */
 bool efx_lane_pos(const struct efx_lane *l, uint64_t untaken, struct efx_lane_pos *out);
-/* Before the first pump. The first pos->taken turns that come then are the caller's to pass over. */
+/* Before the first pump. The first pos->taken turns that come then are the caller's to pass
+ * over. */
 enum efx_rc efx_lane_seek(struct efx_lane *l, const struct efx_lane_pos *pos, struct efx_err *err);
 
 #endif /* EFX_LANE_H */

@@ -264,6 +264,9 @@ void efx_close(struct efx **app)
 {
     struct efx *e = *app;
     if (e != NULL) {
+        if (e->keeper.close != NULL) {
+            e->keeper.close(e->keeper.arg);
+        }
         efx_app_destroy(&e->app);
         efx_arena_fini(&e->arena);
         (void)pthread_mutex_destroy(&e->lock);
@@ -641,6 +644,31 @@ const struct efx_plan *efx_lib_plan(const struct efx *app)
 bool efx_lib_is_virtual(const struct efx *app)
 {
     return app->virtual_clock;
+}
+
+struct efx_lib_keeper *efx_lib_keeper(struct efx *app)
+{
+    return &app->keeper;
+}
+
+bool efx_lib_started(const struct efx *app)
+{
+    return app->started;
+}
+
+void efx_lib_lock(struct efx *app)
+{
+    (void)pthread_mutex_lock(&app->lock);
+}
+
+void efx_lib_unlock(struct efx *app)
+{
+    (void)pthread_mutex_unlock(&app->lock);
+}
+
+enum efx_code efx_lib_code(enum efx_rc rc)
+{
+    return efx_lib__code(rc);
 }
 
 struct efx_lib__parts efx_lib__parts(struct efx *app)

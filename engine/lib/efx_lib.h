@@ -30,6 +30,17 @@ struct efx_lib_member {
 enum efx_code efx_lib_open_member(struct efx **out, const char *sql,
                                   const struct efx_options *options,
                                   const struct efx_lib_member *part, struct efx_error *err);
+/* What hangs on an app and leaves before it: its checkpoints. */
+struct efx_lib_keeper {
+    void *arg;
+    void (*close)(void *arg);
+};
+struct efx_lib_keeper *efx_lib_keeper(struct efx *app);
+bool efx_lib_started(const struct efx *app);
+/* Held while events go in or state is looked at. */
+void efx_lib_lock(struct efx *app);
+void efx_lib_unlock(struct efx *app);
+enum efx_code efx_lib_code(enum efx_rc rc);
 
 /* demand.c: an on-demand statement over the app's tables. */
 enum efx_code efx_lib__query(struct efx *app, const char *sql, efx_row_fn fn, void *arg,

@@ -38,6 +38,7 @@ struct efx {
     struct efx_stream *streams; /* [n_objects] */
     struct listener *listeners; /* [n_objects] */
     const char *messages, *check_json;
+    struct efx_lib_keeper keeper;
     pthread_mutex_t lock;
 };
 

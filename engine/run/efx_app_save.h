@@ -92,7 +92,8 @@ enum efx_rc efx_app_load_part(struct efx_app *app, uint64_t key, uint16_t versio
 enum efx_rc efx_app_load_done(struct efx_app *app, struct efx_app_missing *missing,
                               struct efx_err *err) EFX_MUST_USE;
 
-/* Operators with state, one after the other: key 0 = place i has none. false: i is behind the last. */
+/* Operators with state, one after the other: key 0 = place i has none. false: i is behind the
+ * last. */
 bool efx_app_op(const struct efx_app *app, uint32_t i, uint64_t *key, const char **name);
 /* Steps so far, marks included: did anything happen since? */
 uint64_t efx_app_steps(const struct efx_app *app);

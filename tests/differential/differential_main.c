@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* differential [--seed N] [--programs N] [--events N] [--seconds N] [--features MASK] [--unsaved]
- *              [--print] [--all]
+ *              [--print] [--all] [--stored]
  *
  * Random programs through the reference and the library; exit status 1 at the first difference. */
 static uint64_t number(int argc, char **argv, const char *name, uint64_t otherwise)
@@ -31,7 +31,7 @@ static bool flag(int argc, char **argv, const char *name)
 int main(int argc, char **argv)
 {
     const struct efx_differential d = {
-        .engine = &efx_library_run,
+        .engine = flag(argc, argv, "--stored") ? &efx_stored_run : &efx_library_run,
         .seed = number(argc, argv, "--seed", 1),
         .n_programs = (uint32_t)number(argc, argv, "--programs", 300),
         .n_events = (uint32_t)number(argc, argv, "--events", 80),

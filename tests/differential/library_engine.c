@@ -3,8 +3,10 @@
 #include "bound_text.h"
 #include "ndjson.h"
 
+#include "efx_alone.h"
 #include "efx_lib.h"
 #include "efx_plan.h"
+#include "efx_world_real.h"
 
 #include "efx/efx.h"
 
@@ -20,7 +22,7 @@
  * Lines are read and written with the reference's binding
  * of the same text. With `members` as many apps of one cluster run, each in a thread of its own,
  * all with the same input; rows come out of the first. */
-enum { CHAIN_MAX = 4, MEMBERS_MAX = 4 };
+enum { CHAIN_MAX = 4, MEMBERS_MAX = 4, STORED_EACH = 3 };
 
 struct running;
 
@@ -46,6 +48,9 @@ struct running {
     void *chain[CHAIN_MAX]; /* [n_chain] checkpoints, the base first */
     size_t n_bytes[CHAIN_MAX];
     uint32_t n_chain;
+    struct efx_local *place; /* of stored runs; NULL: bytes are handed over */
+    struct efx_alone *alone;
+    uint32_t n_stored;
 };
 
 static struct efx_value value_of(const efx_val *v, enum efx_type type)
@@ -158,6 +163,25 @@ static enum efx_code open_app(struct running *r, const struct efx_options *o, st
     return efx_lib_open_member(&r->app, r->text, o, &part, err);
 }
 
+/* Opens the store again and goes on from what is there. */
+static bool stored_begin(struct running *r)
+{
+    struct efx_err err = {0};
+    struct efx_restore_info info;
+    const struct efx_manifest *m;
+    struct efx_alone_conf conf = {0};
+    enum efx_rc rc = efx_memory_place_open(r->place, &conf.stores, efx_world_real(), &err);
+    rc = rc == EFX_OK ? efx_alone_open(&r->alone, &conf, efx_world_real(), &err) : rc;
+    rc = rc == EFX_OK ? efx_alone_restore(r->alone, efx_lib_app(r->app), &m, &info, &err) : rc;
+    bool anew = rc == EFX_DONE && r->n_stored == 0;
+    rc = rc == EFX_OK || anew ? efx_alone_start(r->alone, &err) : rc;
+    if (rc != EFX_OK) {
+        fprintf(stderr, "store: %d %s\n", (int)rc, err.msg);
+        efx_lines_add(r->out, "the store does not open or load");
+    }
+    return rc == EFX_OK;
+}
+
 /* Opens an instance, with the state of the one before if there was one. */
 static bool begin(struct running *r)
 {
@@ -193,7 +217,7 @@ static bool begin(struct running *r)
         fprintf(stderr, "%s\n", err.msg);
         efx_lines_add(r->out, "the library does not start or load");
     }
-    return rc == EFX_RC_OK;
+    return rc == EFX_RC_OK && (r->place == NULL || stored_begin(r));
 }
 
 static void feed(struct running *r, const char *line)
@@ -223,6 +247,35 @@ static void chain_free(struct running *r)
     r->n_chain = 0;
 }
 
+static void next_shards(struct running *r)
+{
+    if (r->how->rescale) {
+        r->shards = r->shards == 1 ? 2 : r->shards == 2 ? 5 : 1;
+    }
+}
+
+/* A checkpoint into the store; every third time a new instance goes on from it. */
+static bool stored_over(struct running *r)
+{
+    struct efx_storage_job job = {0};
+    struct efx_storage_outcome o = {.rc = EFX_EBUG};
+    struct efx_err err = {0};
+    (void)efx_flush(r->app);
+    enum efx_rc rc = efx_alone_begin(r->alone, &job, &err);
+    if (rc != EFX_OK || !efx_alone_wait(r->alone, &o) || o.rc != EFX_OK) {
+        fprintf(stderr, "store: %s%s\n", err.msg, o.err.msg);
+        efx_lines_add(r->out, "the store does not keep");
+        return false;
+    }
+    if (++r->n_stored % STORED_EACH != 0) {
+        return true;
+    }
+    efx_alone_close(&r->alone);
+    efx_close(&r->app);
+    next_shards(r);
+    return begin(r);
+}
+
 /* Saves, closes, and goes on in a new instance. */
 static bool hand_over(struct running *r)
 {
@@ -242,9 +295,7 @@ static bool hand_over(struct running *r)
     }
     r->chain[r->n_chain] = bytes;
     r->n_bytes[r->n_chain++] = n;
-    if (r->how->rescale) {
-        r->shards = r->shards == 1 ? 2 : r->shards == 2 ? 5 : 1;
-    }
+    next_shards(r);
     return begin(r);
 }
 
@@ -315,19 +366,26 @@ static bool run(void *arg, const struct efx_run_how *how, const char *program,
     struct running r = {.how = how, .text = program, .out = out, .shards = how->shards};
     efx_arena_init(&r.rows, &efx_mem_libc, SIZE_MAX);
     r.p = bound_text(program, &r.arena, &diags);
+    if (arg != NULL && efx_memory_place_create(&r.place, efx_world_real(), &efx_mem_libc) != 0) {
+        return false;
+    }
     bool opened = r.p != NULL && begin(&r);
     bool ok = opened;
     for (uint32_t i = 0; i < events->n && ok; i++) {
         feed(&r, events->v[i]);
         if (how->save_each_step && (i + 1) % how->step_rows == 0) {
-            ok = hand_over(&r);
+            ok = r.place != NULL ? stored_over(&r) : hand_over(&r);
         }
     }
     if (ok) {
         (void)efx_finish(r.app, how->drain_ms);
     }
+    efx_alone_close(&r.alone);
     if (r.app != NULL) {
         efx_close(&r.app);
+    }
+    if (r.place != NULL) {
+        efx_memory_place_unref(&r.place);
     }
     chain_free(&r);
     efx_arena_fini(&r.rows);
@@ -335,4 +393,7 @@ static bool run(void *arg, const struct efx_run_how *how, const char *program,
     return opened;
 }
 
+static int stored;
+const struct efx_engine_run efx_stored_run = {
+    .name = "library over a store", .arg = &stored, .run = run};
 const struct efx_engine_run efx_library_run = {.name = "library", .run = run};

@@ -222,6 +222,36 @@ EFX_API enum efx_code efx_load(struct efx *app, const void *const *bytes, const 
                                uint32_t n_chain, struct efx_error *err);
 EFX_API void efx_free(void *bytes, size_t n);
 
+/* ---- checkpoints ---- */
+
+struct efx_persist_options {
+    size_t size;         /* sizeof(struct efx_persist_options) */
+    const char *url;     /* dir:PATH, sqlite:FILE, redis://HOST:PORT/DB, memory: */
+    const char *name;    /* of the app in that store; NULL: "app" */
+    const char *restore; /* last, none, compatible, or a revision; NULL: last */
+    uint32_t retain;     /* checkpoints that are kept; 0: 10 */
+    bool lose_committed; /* a revision even if something later was promised */
+};
+#define EFX_PERSIST_OPTIONS_INIT                                                                   \
+    {                                                                                              \
+        .size = sizeof(struct efx_persist_options)                                                 \
+    }
+
+/* After efx_start, before the first event: opens the store and goes on from what it has. A
+ * checkpoint that is damaged or of another program is an error that names it, never an empty
+ * start; EFX_RC_SQL: of another program (`compatible` takes what fits). */
+EFX_API enum efx_code efx_persist_open(struct efx *app, const struct efx_persist_options *options,
+                                       struct efx_error *err);
+/* What was given to the efx_persist that was restored: how far your input had come. NULL: started
+ * anew. Owned by the app. */
+EFX_API const void *efx_restored(const struct efx *app, size_t *n);
+/* A checkpoint of everything sent so far; when this returns it stands, or *err says why not and
+ * nothing is lost: the next one has it. `position` is yours to say how far the input has come, up
+ * to 64 KiB. The first is whole, later ones hold what changed. Other threads may send meanwhile,
+ * but for the moment of the mark. */
+EFX_API enum efx_code efx_persist(struct efx *app, const void *position, size_t n,
+                                  struct efx_error *err);
+
 /* ---- numbers ---- */
 
 struct efx_count {
