@@ -2,7 +2,8 @@
 # Builds the release preset and runs the benchmark: each workload in the engine and as a hand-written
 # loop over the same columns; rows are compared before anything is timed.
 #   scripts/bench.sh [--json FILE] [WORKLOAD …]
-# Without a WORKLOAD also: two shards, saves while it runs, latency, event lines, start-up, memory.
+# Without a WORKLOAD also: two shards, saves while it runs, latency, event lines, start-up, memory,
+# stores; these alone: store_redis, store_redis_always, store_dir.
 # Exit status 1 if anything failed or rows differ.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,8 +21,23 @@ rc=0
 
 title() { printf '\n== %s\n' "$1"; }
 
-title "one shard"
-"$bin/bench" "$@" --json "$work/1-one.json" || rc=1
+stores=()
+loops=()
+for workload in "$@"; do
+    case $workload in
+    store_*) stores+=("$workload") ;;
+    *) loops+=("$workload") ;;
+    esac
+done
+
+if [ ${#loops[@]} -gt 0 ] || [ $# -eq 0 ]; then
+    title "one shard"
+    "$bin/bench" "${loops[@]}" --json "$work/1-one.json" || rc=1
+fi
+if [ ${#stores[@]} -gt 0 ] || [ $# -eq 0 ]; then
+    title "stores"
+    "$bin/bench_store" "${stores[@]}" --json "$work/6-stores.json" || rc=1
+fi
 if [ $# -eq 0 ]; then
     title "two shards"
     "$bin/bench" --shards 2 --json "$work/2-two.json" || rc=1
@@ -37,13 +53,13 @@ fi
 if [ -n "$json" ]; then
     python3 - "$json" "$work"/*.json <<'PY'
 import json, os, sys
-names = {"1": "one_shard", "2": "two_shards", "3": "saves", "4": "latency", "5": "process"}
+names = {"1": "one_shard", "2": "two_shards", "3": "saves", "4": "latency", "5": "process", "6": "stores"}
 parts = {}
 for path in sys.argv[2:]:
     with open(path, encoding="utf-8") as f:
         parts[names[os.path.basename(path)[0]]] = json.load(f)
 with open(sys.argv[1], "w", encoding="utf-8") as f:
-    json.dump(parts if len(parts) > 1 else parts["one_shard"], f, indent=1)
+    json.dump(parts if len(parts) > 1 else next(iter(parts.values())), f, indent=1)
 PY
 fi
 exit $rc

@@ -268,6 +268,13 @@ static enum efx_rc open_dir(struct efx_coord *self, const void *conf, struct efx
     return c->place != NULL ? EFX_OK : efx_dir__place(&c->place, conf, self->world, self->mem, err);
 }
 
+static enum efx_rc open_sqlite(struct efx_coord *self, const void *conf, struct efx_err *err)
+{
+    struct efx_local_coord *c = (struct efx_local_coord *)self;
+    return c->place != NULL ? EFX_OK
+                            : efx_sqlite__place(&c->place, conf, self->world, self->mem, err);
+}
+
 #define COORD(name_, help_, open_)                                                                 \
     {                                                                                              \
         .base = {.abi = EFX_ABI,                                                                   \
@@ -284,3 +291,5 @@ const struct efx_coord_vt efx_coord__memory =
     COORD("memory", "Leases and epoch of members within this process.", open_memory);
 const struct efx_coord_vt efx_coord__dir =
     COORD("dir", "The epoch in a directory, whose lock keeps other processes out.", open_dir);
+const struct efx_coord_vt efx_coord__sqlite =
+    COORD("sqlite", "The epoch in one file, whose lock keeps other processes out.", open_sqlite);

@@ -223,7 +223,7 @@ enum efx_rc efx_redis__eval_run(struct efx_redis_eval *e, bool written,
 
 struct settings {
     char policy[32], appendonly[8], appendfsync[16];
-    bool config_refused;
+    const struct efx_redis *redis;
 };
 
 static void copy_word(char *out, size_t n, const char *p)
@@ -243,7 +243,10 @@ static enum efx_rc take_settings(void *arg, uint32_t i, const redisReply *reply,
                                  struct efx_err *err)
 {
     struct settings *s = arg;
-    (void)err;
+    if (i == 3) { /* may we touch our keys at all? */
+        return reply->type == REDIS_REPLY_INTEGER ? EFX_OK
+                                                  : efx_redis__failed(&s->redis->pool, reply, err);
+    }
     if (i < 2) { /* INFO memory, INFO persistence: what some rights do not show stays unknown */
         if (reply->type == REDIS_REPLY_STRING) {
             char aof[8] = "";
@@ -264,7 +267,7 @@ static enum efx_rc take_settings(void *arg, uint32_t i, const redisReply *reply,
 
 static void warn(const struct efx_redis *r, const char *what)
 {
-    char line[400];
+    char line[480];
     if (r->conf.warn != NULL) {
         (void)snprintf(line, sizeof line, "%s: %s", r->pool.where, what);
         r->conf.warn(r->conf.warn_arg, line);
@@ -273,7 +276,8 @@ static void warn(const struct efx_redis *r, const char *what)
 
 enum efx_rc efx_redis__check_durable(struct efx_redis *r, struct efx_err *err)
 {
-    struct settings s = {0};
+    struct settings s = {.redis = r};
+    char key[EFX_REDIS_KEY_MAX];
     struct efx_redis_out out = {.mem = r->pool.mem};
     static const char *const infos[] = {"memory", "persistence"};
     for (uint32_t i = 0; i < 2; i++) {
@@ -283,6 +287,9 @@ enum efx_rc efx_redis__check_durable(struct efx_redis *r, struct efx_err *err)
     efx_redis__cmd(&out, "CONFIG", 2);
     efx_redis__arg_z(&out, "GET");
     efx_redis__arg_z(&out, "appendfsync");
+    efx_redis__key(r, "identity", key);
+    efx_redis__cmd(&out, "EXISTS", 1);
+    efx_redis__arg_z(&out, key);
     enum efx_rc rc = efx_redis__call(r, &out, false, take_settings, &s, err);
     efx_redis__out_fini(&out);
     EFX_RET(rc);

@@ -225,6 +225,13 @@ static enum efx_rc open_dir(struct efx_store *self, const void *conf, struct efx
     return s->place != NULL ? EFX_OK : efx_dir__place(&s->place, conf, self->world, self->mem, err);
 }
 
+static enum efx_rc open_sqlite(struct efx_store *self, const void *conf, struct efx_err *err)
+{
+    struct efx_local_store *s = (struct efx_local_store *)self;
+    return s->place != NULL ? EFX_OK
+                            : efx_sqlite__place(&s->place, conf, self->world, self->mem, err);
+}
+
 #define STORE(name_, help_, open_)                                                                 \
     {                                                                                              \
         .base = {.abi = EFX_ABI,                                                                   \
@@ -243,3 +250,5 @@ const struct efx_store_vt efx_store__memory =
     STORE("memory", "Keeps checkpoints in this process; they are gone with it.", open_memory);
 const struct efx_store_vt efx_store__dir =
     STORE("dir", "Keeps checkpoints as files of a directory, for one process.", open_dir);
+const struct efx_store_vt efx_store__sqlite =
+    STORE("sqlite", "Keeps checkpoints in one file, for one process.", open_sqlite);

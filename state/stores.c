@@ -103,6 +103,7 @@ static enum efx_rc open_both(struct efx_stores *s, enum efx_scheme scheme,
     } kind[] = {
         [EFX_SCHEME_MEMORY] = {&efx_store__memory, &efx_coord__memory, true},
         [EFX_SCHEME_DIR] = {&efx_store__dir, &efx_coord__dir, true},
+        [EFX_SCHEME_SQLITE] = {&efx_store__sqlite, &efx_coord__sqlite, true},
         [EFX_SCHEME_REDIS] = {&efx_store__redis, &efx_coord__redis, false},
     };
     EFX_RET(open_store(s, kind[scheme].store, NULL, conf, err));

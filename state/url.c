@@ -102,7 +102,7 @@ static enum efx_rc unknown_option(const char *url, struct efx_str name, struct e
 {
     char text[160];
     const char *near = NULL;
-    uint32_t best = 3;
+    uint32_t best = 4; /* farther is no slip */
     for (const struct efx_conf_key *k = efx_state__options; k->name != NULL; k++) {
         uint32_t far = efx_str_distance(name, efx_str_of(k->name), best);
         if (far < best) {

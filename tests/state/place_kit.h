@@ -8,10 +8,10 @@
 /* Places of every kind for the contract suites: the same test runs over all of them, each time
  * under an app's name that nobody had before.
  */
-enum kind { MEMORY = 1, DIRECTORY = 2, REDIS = 4, REDIS_TLS = 8 }; /* bits */
-#define ANY     (MEMORY | DIRECTORY | REDIS | REDIS_TLS)
+enum kind { MEMORY = 1, DIRECTORY = 2, REDIS = 4, REDIS_TLS = 8, SQLITE = 16 }; /* bits */
+#define ANY     (MEMORY | DIRECTORY | SQLITE | REDIS | REDIS_TLS)
 #define DURABLE (ANY & ~MEMORY)
-#define LOCKED  (DIRECTORY)
+#define LOCKED  (DIRECTORY | SQLITE)
 
 struct place {
     enum kind kind;
@@ -31,14 +31,19 @@ KIT void place_url(const struct place *p, char *out, size_t n)
     switch (p->kind) {
     case MEMORY: (void)snprintf(out, n, "memory:"); break;
     case DIRECTORY: (void)snprintf(out, n, "dir:%s/dir?app=%s", kit_folder, p->app); break;
+    case SQLITE:
+        (void)snprintf(out, n, "sqlite:%s/%s.db?app=%s", kit_folder, p->app, p->app);
+        break;
     case REDIS:
-        (void)snprintf(out, n, "redis://127.0.0.1:%d?app=%s", kit_plain.port, p->app);
+        (void)snprintf(out, n, "redis://127.0.0.1:%d?deadline_ms=60000&app=%s", kit_plain.port,
+                       p->app);
         break;
     case REDIS_TLS:
-        (void)snprintf(out, n,
-                       "rediss://efx:s%%65cret%%40@localhost:%d/3?app=%s&ca=%s/ca.crt"
-                       "&cert=%s/client.crt&key=%s/client.key",
-                       kit_tls.port, p->app, kit_folder, kit_folder, kit_folder);
+        (void)snprintf(
+            out, n,
+            "rediss://efx:s%%65cret%%40@localhost:%d/3?deadline_ms=60000&app=%s&ca=%s/ca.crt"
+            "&cert=%s/client.crt&key=%s/client.key",
+            kit_tls.port, p->app, kit_folder, kit_folder, kit_folder);
         break;
     }
 }
@@ -107,6 +112,7 @@ KIT int kit_run(const struct kit_test *tests, size_t n_tests)
 {
     static struct place kinds[] = {{.kind = MEMORY, .name = "memory"},
                                    {.kind = DIRECTORY, .name = "directory"},
+                                   {.kind = SQLITE, .name = "sqlite"},
                                    {.kind = REDIS, .name = "redis"},
                                    {.kind = REDIS_TLS, .name = "redis with tls"}};
     static struct CMUnitTest all[400];

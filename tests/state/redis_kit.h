@@ -48,7 +48,7 @@ struct server {
     pid_t pid;
     int port;
     char dir[128];
-    char extra[4][64]; /* arguments more, until an empty one */
+    char extra[4][128]; /* arguments more, until an empty one */
 };
 
 KIT void pause_ms(int ms)
