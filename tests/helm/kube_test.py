@@ -17,7 +17,7 @@ from helm_test import CHART, MANY
 from kube_plane import Plane, wait_for
 
 CLUSTER, HELM, SCHEMAS = sys.argv[1:4]
-NS = "prod"
+NS, DRY = "prod", "dry"
 NODES = "app.kubernetes.io/instance=efx,app.kubernetes.io/component=node"
 BASE = ["--namespace", NS, "--wait", "--timeout", "90s", "--set", "networkPolicy.enabled=true",
         "--set", "serviceMonitor.enabled=true"]
@@ -31,8 +31,9 @@ def setUpModule():
     plane.__enter__()
     unittest.addModuleCleanup(plane.__exit__)
     print(f"control plane ready in {time.monotonic() - started:.1f} s", file=sys.stderr)
-    plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {
-        "name": NS, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
+    for namespace in (NS, DRY):
+        plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {
+            "name": namespace, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
     plane.kubectl("create", "-f", SCHEMAS + "/servicemonitor-crd.yaml")
     plane.kubectl("wait", "--for=condition=Established", "crd/servicemonitors.monitoring.coreos.com")
 
@@ -110,13 +111,14 @@ class Watch:
 
 class Release(unittest.TestCase):
     def test_01_every_rendering_is_accepted_by_the_server(self):
+        plane.kubectl("create", "serviceaccount", "efx", "-n", DRY)  # a pod without its account is refused
         for what, values in MANY.items():
             path = os.path.join(plane.dir, "values.json")
             with open(path, "w", encoding="utf-8") as f:
                 json.dump(values, f)
-            text = plane.helm("template", "efx", CHART, "-n", NS, "-f", path)
+            text = plane.helm("template", "efx", CHART, "-n", DRY, "-f", path)
             with self.subTest(what):
-                plane.kubectl("create", "--dry-run=server", "--validate=strict", "-n", NS, "-f", "-",
+                plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-n", DRY, "-f", "-",
                               stdin=text)
 
     def test_02_install(self):
