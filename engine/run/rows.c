@@ -221,7 +221,9 @@ static void gather_rest(struct merging *g, struct efx_batch *b)
     uint8_t *kind = efx_scratch(ctx, n);
     efx_moment *moment = efx_scratch(ctx, n * 8);
     uint64_t *sub = efx_scratch(ctx, n * 8), *number = efx_scratch(ctx, n * 8);
-    bool kinds = false, subs = false, numbers = false;
+    uint64_t *set_end = efx_scratch(ctx, efx_words(n) * sizeof *set_end);
+    bool kinds = false, subs = false, numbers = false, sets = false;
+    memset(set_end, 0, efx_words(n) * sizeof *set_end);
     for (uint32_t i = 0; i < n; i++) {
         const struct efx_batch *from = g->picked[i].b;
         uint32_t row = g->picked[i].row;
@@ -232,6 +234,10 @@ static void gather_rest(struct merging *g, struct efx_batch *b)
         sub[i] = from->sub != NULL ? from->sub[row] : 0;
         number[i] = from->number != NULL ? from->number[row] : 0;
         numbers = numbers || from->number != NULL;
+        if (from->set_end != NULL && efx_bit(from->set_end, row)) {
+            set_end[i / 64] |= (uint64_t)1 << i % 64;
+        }
+        sets = sets || from->set_end != NULL;
         kinds = kinds || from->kind != NULL;
         subs = subs || from->sub != NULL;
     }
@@ -241,6 +247,7 @@ static void gather_rest(struct merging *g, struct efx_batch *b)
     b->moment = moment;
     b->sub = subs ? sub : NULL;
     b->number = numbers ? number : NULL;
+    b->set_end = sets ? set_end : NULL;
 }
 
 static enum efx_rc hand_over(struct merging *g)

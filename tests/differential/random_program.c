@@ -188,7 +188,8 @@ static void join(struct gen *g)
     bool within = one_in(g, 4);
     bool adds = one_in(g, 3);
     bool one_way = one_in(g, 8);
-    into(g, level, kinds(g, !within));
+    const char *kind = kinds(g, !within);
+    into(g, level, kind);
     list(g, level, "coalesce(x.k, y.k)", adds ? joined_value(g) : "coalesce(x.v, 0) * 10 + y.v",
          adds ? "avg(x.v)" : "x.v / 2");
     const char *left = source_below(g, level);
@@ -201,6 +202,10 @@ static void join(struct gen *g)
     put(g->t, " ON %s%s", PICK(g, conds), within ? " WITHIN 30 ms" : "");
     put(g->t, "%s", one_in(g, 4) ? " WHERE x.v IS NOT NULL" : "");
     put(g->t, "%s", adds && one_in(g, 2) ? " GROUP BY x.k" : "");
+    if (on(g, EFX_FEATURE_LATER) && kind[0] == 0 && one_in(g, 4)) {
+        put(g->t, " ORDER BY v %s, k LIMIT %d", one_in(g, 2) ? "DESC" : "NULLS FIRST",
+            1 + dice(g->d, 3));
+    }
     limiter(g);
 }
 
