@@ -24,6 +24,11 @@ static void fill_table(struct efx_door *d)
     struct door_table t = {d->methods, 0};
     efx_door__add_submit(&t);
     efx_door__add_rows(&t);
+    efx_door__add_info(&t);
+    efx_door__add_ops(&t);
+    efx_door__add_transport(&t);
+    efx_door__add_events(&t);
+    efx_door__add_beat(&t);
     efx_door__add_health(&t);
     efx_door__add_reflect(&t);
     for (uint32_t i = 0; i < t.n; i++) {
@@ -51,6 +56,8 @@ static void on_leave(void *arg)
     efx_door__health_end(d);
     efx_door__submit_leave(d);
     efx_door__rows_leave(d);
+    efx_door__relay_leave(d);
+    efx_door__events_leave(d);
 }
 
 void efx_door_drain(struct efx_door *d, uint64_t ms)
@@ -76,6 +83,7 @@ static void tick(void *arg)
     }
     efx_door__submit_tick(d, now_ns);
     efx_door__rows_tick(d);
+    efx_door__events_tick(d);
 }
 
 /* ---- open, close ---- */
@@ -147,6 +155,7 @@ void efx_door_close(struct efx_door **d_of)
     struct efx_door *d = *d_of;
     if (d != NULL) {
         d->vt->close(&d->server);
+        efx_door__json_close(d);
         free_door(d);
         *d_of = NULL;
     }

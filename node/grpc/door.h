@@ -16,7 +16,9 @@
  *   door_rows.c       Subscribe, Query
  *   door_info.c       Describe, Status
  *   door_ops.c        Checkpoint, Restore, Deploy, Drain
- *   door_transport.c  SendMessage, StreamMessages, StreamEvents, Heartbeat
+ *   door_transport.c  SendMessage, StreamMessages
+ *   door_events.c     StreamEvents
+ *   door_beat.c       Heartbeat
  *   health.c, reflect.c
  */
 enum { DOOR_QUEUE_BYTES = 1024 * 1024 }; /* waiting in a call: then nothing more is read from it */
@@ -35,8 +37,10 @@ struct efx_door {
     struct submit *submits;                          /* door_submit.c: that are open */
     struct rows_call *rows;                          /* door_rows.c */
     uint64_t n_rows_in, rate_at_ns, rate_rows, rate; /* rows taken; a second, as of the last tick */
-    uint64_t cpu_us, cpu_at_ns;
-    float cpu_percent;
+    uint64_t cpu_us, cpu_at_ns; /* of the last heartbeat */
+    struct relay *relays;       /* door_transport.c */
+    struct events *events;      /* door_events.c */
+    struct json_cache *json;    /* door_transport.c: formats of the app that runs */
 };
 
 static inline struct efx_door *door_of(const struct efx_grpc_call *c)
@@ -60,6 +64,8 @@ ProtobufCMessage *efx_door__read(struct efx_grpc_call *c, const ProtobufCMessage
                                  struct efx_arena *arena);
 struct efx_grpc_buf *efx_door__pack(const struct efx_door *d, const ProtobufCMessage *m);
 void efx_door__send(struct efx_grpc_call *c, const ProtobufCMessage *m);
+/* protobuf-c takes char *, and only reads: a copy in the arena; "" where there is no memory. */
+char *efx_door__text(struct efx_arena *arena, const char *text);
 /* The only answer of a call. */
 void efx_door__answer(struct efx_grpc_call *c, const ProtobufCMessage *m);
 enum efx_level efx_door__level(Eventflux__V1__Level level); /* 0: is none */
@@ -78,6 +84,8 @@ void efx_door__add_rows(struct door_table *t);
 void efx_door__add_info(struct door_table *t);
 void efx_door__add_ops(struct door_table *t);
 void efx_door__add_transport(struct door_table *t);
+void efx_door__add_events(struct door_table *t);
+void efx_door__add_beat(struct door_table *t);
 void efx_door__add_health(struct door_table *t);
 void efx_door__add_reflect(struct door_table *t);
 
@@ -87,6 +95,13 @@ void efx_door__submit_tick(struct efx_door *d, uint64_t now_ns);
 void efx_door__submit_leave(struct efx_door *d);
 void efx_door__rows_tick(struct efx_door *d);
 void efx_door__rows_leave(struct efx_door *d);
+void efx_door__relay_leave(struct efx_door *d);
+void efx_door__events_tick(struct efx_door *d);
+void efx_door__events_leave(struct efx_door *d);
+void efx_door__json_close(struct efx_door *d);
+/* The service's status; free with the next. NULL: no memory. */
+struct efx_status *efx_door__status(struct efx_door *d);
+void efx_door__status_free(struct efx_status *st);
 
 /* Protobuf descriptors of everything served: a FileDescriptorSet. */
 extern const uint8_t efx_door__descriptors[], efx_door__descriptors_end[];

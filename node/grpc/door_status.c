@@ -107,6 +107,30 @@ ProtobufCMessage *efx_door__read(struct efx_grpc_call *c, const ProtobufCMessage
     return m;
 }
 
+char *efx_door__text(struct efx_arena *arena, const char *text)
+{
+    static char nothing[1];
+    char *copy = text == NULL ? NULL : efx_arena_str(arena, text, strlen(text));
+    return copy == NULL ? nothing : copy;
+}
+
+struct efx_status *efx_door__status(struct efx_door *d)
+{
+    struct efx_status *st = efx_mem_libc.alloc(&efx_mem_libc, sizeof *st);
+    if (st != NULL) {
+        memset(st, 0, sizeof *st);
+        d->service->vt->status(d->service, st);
+    }
+    return st;
+}
+
+void efx_door__status_free(struct efx_status *st)
+{
+    if (st != NULL) {
+        efx_mem_libc.free(&efx_mem_libc, st, sizeof *st);
+    }
+}
+
 struct efx_grpc_buf *efx_door__pack(const struct efx_door *d, const ProtobufCMessage *m)
 {
     struct efx_grpc_buf *b = d->vt->buf(protobuf_c_message_get_packed_size(m));
