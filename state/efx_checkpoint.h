@@ -2,6 +2,7 @@
 #define EFX_CHECKPOINT_H
 
 #include "efx_app_save.h"
+#include "efx_hash.h"
 #include "efx_store.h"
 
 /* Checkpoints of an app into a store: chunks by operator and key-group range, a manifest that names
@@ -43,6 +44,7 @@ struct efx_ckpt_chunk {
 struct efx_ckpt_part {
     uint64_t no;
     bool base;
+    uint16_t version;     /* of the operator's layout when it was saved */
     uint32_t first, last; /* key groups it answers for */
     uint32_t n_chunks;
     struct efx_ckpt_chunk *chunks;
@@ -51,7 +53,6 @@ struct efx_ckpt_part {
 struct efx_ckpt_op {
     uint64_t key;
     const char *name; /* for people */
-    uint16_t version;
     uint32_t n_parts;
     struct efx_ckpt_part *parts; /* by (no, first) */
 };
@@ -112,9 +113,11 @@ enum efx_rc efx_manifest_decode(struct efx_bytes bytes, struct efx_arena *arena,
                                 struct efx_manifest *out, struct efx_err *err) EFX_MUST_USE;
 
 /* Manifest `head->no` out of the last one (NULL = there is none, or all parts are bases) and the
- * reports of all members for that number: *head's body is filled, clock_ms is the greatest. Each
- * operator must be answered for in all key groups by parts of this number; an operator that nobody
- * reports leaves. A section that several bring must be the same (EFX_EBUG). */
+ * reports of all members for that number. *head comes with its scalars and with the receipts that
+ * are still to be answered; its body is filled, clock_ms is the greatest. Each operator must be
+ * answered for in all key groups by parts of this number; an operator that nobody reports leaves. A
+ * section or position that several bring must be the same (EFX_EBUG); positions that nobody brings
+ * stay. */
 enum efx_rc efx_manifest_merge(struct efx_arena *arena, const struct efx_manifest *last,
                                const struct efx_report *reports, uint32_t n_reports,
                                struct efx_manifest *head, struct efx_err *err) EFX_MUST_USE;
@@ -136,6 +139,9 @@ struct efx_ckpt_chunk_in { /* a chunk that is made */
 enum efx_rc efx_chunk_encode(const struct efx_ckpt_chunk_in *in, struct efx_bytes raw,
                              struct efx_mem *mem, struct efx_ckpt_chunk *out, uint8_t **bytes,
                              struct efx_err *err) EFX_MUST_USE;
+/* Length and hash alone. */
+enum efx_rc efx_chunk_check(const struct efx_ckpt_chunk *c, struct efx_bytes bytes,
+                            struct efx_err *err) EFX_MUST_USE;
 /* Back into raw[c->raw_bytes], after comparing name, hash, operator, number and groups. */
 enum efx_rc efx_chunk_decode(const struct efx_ckpt_chunk *c, uint64_t op, struct efx_bytes bytes,
                              uint8_t *raw, struct efx_err *err) EFX_MUST_USE;
@@ -154,6 +160,7 @@ struct efx_restore_info {
     const char **lost;
     uint32_t n_empty;
     const char **empty;
+    uint64_t n_held_lost;    /* events held for a watermark whose stream is gone */
     uint64_t fell_back_from; /* damaged newest that was passed over; 0 = none */
     char why[EFX_ERR_MSG_BYTES];
     uint64_t n_raw_bytes, n_chunks;
@@ -163,11 +170,14 @@ struct efx_restore_info {
  * all). */
 enum efx_rc efx_checkpoint_read(struct efx_store *store, uint64_t no, struct efx_arena *arena,
                                 struct efx_manifest *out, struct efx_err *err) EFX_MUST_USE;
-/* Chunks of a manifest into an app that is started and has taken no step. */
-enum efx_rc efx_checkpoint_load(struct efx_store *store, const struct efx_manifest *m,
-                                struct efx_app *app, const struct efx_restore_opts *opts,
-                                struct efx_arena *arena, struct efx_restore_info *info,
-                                struct efx_err *err) EFX_MUST_USE;
+/* Reads manifest `no` (0 = the newest) and all chunks that the app wants, compares them, and only
+ * then loads them into the app, which is started and has taken no step. EFX_EABSENT as above. What
+ * is damaged is passed over only where opts->may_fall_back says so and nothing was promised on it:
+ * then *out is an older one. */
+enum efx_rc efx_checkpoint_restore(struct efx_store *store, uint64_t no, struct efx_app *app,
+                                   const struct efx_restore_opts *opts, struct efx_arena *arena,
+                                   struct efx_manifest *out, struct efx_restore_info *info,
+                                   struct efx_err *err) EFX_MUST_USE;
 /* Every chunk is read and compared, nothing is loaded. */
 enum efx_rc efx_checkpoint_verify(struct efx_store *store, const struct efx_manifest *m,
                                   struct efx_err *err) EFX_MUST_USE;

@@ -68,6 +68,7 @@ struct efx_run { /* rows that all came by one inlet */
 
 struct efx_op_vt {
     const char *name; /* as EXPLAIN prints it */
+    uint16_t schema;  /* version of what it saves; grows whenever the bytes' meaning changes */
     efx_op_rows_fn rows;
     /* Many runs, in order, the same as `rows` with one after the other; rows of one batch in two
      * runs are at one address. NULL = has no faster way. */

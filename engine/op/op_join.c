@@ -227,6 +227,7 @@ static const struct efx_op_vt join_vt = {
     .finish = join_finish,
     .stop = efx_op_nothing_held,
     .origin_set = join_origin_set,
+    .schema = 1,
     .mark = efx_join__mark,
     .slice = efx_join__slice,
     .load = efx_join__load,

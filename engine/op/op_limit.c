@@ -427,6 +427,7 @@ static const struct efx_op_vt limit_vt = {
     .finish = limit_finish,
     .stop = limit_stop,
     .origin_set = efx_op_origin_ignore,
+    .schema = 1,
     .mark = efx_limit__mark,
     .slice = efx_limit__slice,
     .load_begin = efx_limit__load_begin,

@@ -322,6 +322,7 @@ static const struct efx_op_vt partition_vt = {
     .finish = efx_op_nothing_due,
     .stop = efx_op_nothing_held,
     .origin_set = efx_op_origin_ignore,
+    .schema = 1,
     .mark = partition_mark,
     .slice = partition_slice,
     .load = partition_load,

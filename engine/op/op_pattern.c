@@ -209,6 +209,7 @@ static const struct efx_op_vt pattern_vt = {
     .finish = pattern_finish,
     .stop = efx_op_nothing_held,
     .origin_set = efx_op_origin_ignore,
+    .schema = 1,
     .mark = pattern_mark,
     .slice = pattern_slice,
     .load = pattern_load,

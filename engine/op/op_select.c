@@ -107,6 +107,7 @@ static const struct efx_op_vt select_vt = {
     .finish = select_finish,
     .stop = efx_op_nothing_held,
     .origin_set = select_origin_set,
+    .schema = 1,
     .mark = efx_select__mark,
     .slice = efx_select__slice,
     .load = efx_select__load,

@@ -153,6 +153,7 @@ static const struct efx_op_vt table_vt = {
     .finish = efx_op_nothing_due,
     .stop = efx_op_nothing_held,
     .origin_set = efx_op_origin_ignore,
+    .schema = 1,
     .mark = efx_table__mark,
     .slice = efx_table__slice_out,
     .load = efx_table__load,

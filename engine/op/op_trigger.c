@@ -152,6 +152,7 @@ static const struct efx_op_vt trigger_vt = {
     .finish = trigger_finish,
     .stop = efx_op_nothing_held,
     .origin_set = efx_op_origin_ignore,
+    .schema = 1,
     .mark = trigger_mark,
     .slice = trigger_slice,
     .load = trigger_load,

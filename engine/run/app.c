@@ -118,6 +118,7 @@ enum efx_rc efx_app_create(const struct efx_plan *plan, const struct efx_app_opt
     efx_ctx_init(&app->ingest_ctx, &efx_mem_libc);
     (void)pthread_mutex_init(&app->lock, NULL);
     (void)pthread_mutex_init(&app->out_lock, NULL);
+    (void)pthread_mutex_init(&app->page_lock, NULL);
     (void)pthread_cond_init(&app->work, NULL);
     enum efx_rc rc = open_counters(app);
     rc = rc == EFX_OK ? open_builders(app) : rc;
@@ -138,6 +139,7 @@ void efx_app_destroy(struct efx_app **app_of)
         return;
     }
     efx_run__stop_workers(app);
+    efx_run__save_close(app);
     efx_run__graph_close(app);
     for (uint32_t i = 0; i < EFX_STEPS_IN_FLIGHT; i++) {
         efx_arena_fini(&app->slots[i].arena);
@@ -165,6 +167,7 @@ void efx_app_destroy(struct efx_app **app_of)
     efx_ctx_fini(&app->ingest_ctx);
     efx_arena_fini(&app->arena);
     (void)pthread_cond_destroy(&app->work);
+    (void)pthread_mutex_destroy(&app->page_lock);
     (void)pthread_mutex_destroy(&app->out_lock);
     (void)pthread_mutex_destroy(&app->lock);
     efx_mem_libc.free(&efx_mem_libc, app, sizeof *app);
@@ -184,6 +187,7 @@ static enum efx_rc ensure_graph(struct efx_app *app, struct efx_err *err)
         return EFX_OK;
     }
     EFX_RET(efx_run__graph(app, err));
+    EFX_RET(efx_run__save_open(app));
     return efx_run__start_workers(app);
 }
 
@@ -270,15 +274,45 @@ enum efx_rc efx_app_tick(struct efx_app *app)
     return status(app);
 }
 
-int64_t efx_app_next_due_ms(struct efx_app *app)
+int64_t efx_app_due_ms(const struct efx_app *app)
 {
     int64_t least = EFX_NEVER_MS;
-    efx_run__wait_done(app);
     for (uint32_t i = 0; i < app->n_units; i++) {
         int64_t due_ms = atomic_load(&app->units[i].next_due_ms);
-        least = due_ms < least ? due_ms : least;
+        least = app->units[i].here && due_ms < least ? due_ms : least;
     }
     return least;
+}
+
+int64_t efx_app_next_due_ms(struct efx_app *app)
+{
+    efx_run__wait_done(app);
+    return efx_app_due_ms(app);
+}
+
+int64_t efx_app_clock_ms(const struct efx_app *app)
+{
+    return app->clock_ms;
+}
+
+int64_t efx_app_turn_ts_ms(const struct efx_app *app, const struct efx_builder *b, uint32_t turn)
+{
+    struct efx_turn t = b->turns[turn];
+    if (t.stream >= EFX_TURN_REJECT) {
+        return EFX_TS_NONE;
+    }
+    const struct efx_bobject *o = app->plan->program->objects[t.stream];
+    const struct efx_colset *s = b->set[t.stream];
+    int64_t ts_ms = s->lent == NULL ? s->ts_ms[t.row] : s->lent_ts == NULL ? EFX_TS_NONE
+                                                                          : s->lent_ts[t.row];
+    bool timed = o->kind == EFX_OBJ_STREAM && o->conf.event_time_col != EFX_NO_COL;
+    return timed && !efx_run__event_time(o, s, t.row, &ts_ms) ? EFX_TS_NONE : ts_ms;
+}
+
+enum efx_rc efx_app_release(struct efx_app *app)
+{
+    EFX_RET(efx_app_submit(app));
+    return app->holds ? efx_run__release_all(app) : EFX_OK;
 }
 
 enum efx_rc efx_app_flush(struct efx_app *app)

@@ -82,8 +82,16 @@ uint64_t efx_app_done(const struct efx_app *app);
 enum efx_rc efx_app_tick(struct efx_app *app) EFX_MUST_USE;
 /* When something is due next on the system clock; EFX_NEVER_MS = nothing is. */
 int64_t efx_app_next_due_ms(struct efx_app *app);
+/* The same of the units here, as of the steps they are through with; waits for nothing. */
+int64_t efx_app_due_ms(const struct efx_app *app);
 /* Waits until every step is done. */
 enum efx_rc efx_app_flush(struct efx_app *app) EFX_MUST_USE;
+/* What a watermark holds back is let go: the input has ended. */
+enum efx_rc efx_app_release(struct efx_app *app) EFX_MUST_USE;
+/* The clock behind what is numbered; EFX_TS_NONE: has not started. */
+int64_t efx_app_clock_ms(const struct efx_app *app);
+/* Where the virtual clock would go with this turn, as far as the turn says; EFX_TS_NONE: nowhere. */
+int64_t efx_app_turn_ts_ms(const struct efx_app *app, const struct efx_builder *b, uint32_t turn);
 enum efx_rc efx_app_finish(struct efx_app *app, int64_t drain_ms) EFX_MUST_USE;
 enum efx_rc efx_app_error(const struct efx_app *app, struct efx_err *err);
 

@@ -71,6 +71,7 @@ void efx_saved_gather(const struct efx_saved *s, uint32_t i, struct efx_kg_range
 struct efx_app_missing { /* what a load left open */
     uint32_t n;
     const char *const *names; /* [n] operators with state that got none */
+    uint64_t n_held;          /* events held for a watermark whose stream is not there any more */
 };
 
 /* After efx_app_start. Only units whose key groups lie in `kg` take part; without `placed` no
@@ -91,6 +92,10 @@ enum efx_rc efx_app_load_part(struct efx_app *app, uint64_t key, uint16_t versio
 enum efx_rc efx_app_load_done(struct efx_app *app, struct efx_app_missing *missing,
                               struct efx_err *err) EFX_MUST_USE;
 
+/* Operators with state, one after the other: key 0 = place i has none. false: i is behind the last. */
+bool efx_app_op(const struct efx_app *app, uint32_t i, uint64_t *key, const char **name);
+/* Turns numbered so far: did anything happen since? */
+uint64_t efx_app_turns(const struct efx_app *app);
 /* Of the program's text: a checkpoint of the same one is taken without questions. */
 uint64_t efx_app_hash(const struct efx_app *app);
 

@@ -254,7 +254,7 @@ static enum efx_rc make_unit(struct unit *u, struct efx_err *err)
     u->nodes = EFX_NEW_N(&u->arena, struct node_rt, plan->n_nodes + 1);
     u->tables = EFX_NEW_N(&u->arena, const struct efx_table_view *, plan->program->n_objects + 1);
     u->error_counts = EFX_NEW_N(&u->arena, uint64_t, (plan->program->n_objects + 1) * CODES);
-    u->saves = EFX_NEW_N(&u->arena, struct save_buf, plan->n_nodes + 1);
+    u->saves = EFX_NEW_N(&u->arena, struct save_log, plan->n_nodes + 1);
     if (u->nodes == NULL || u->tables == NULL || u->error_counts == NULL || u->saves == NULL) {
         return EFX_ENOMEM;
     }

@@ -325,43 +325,65 @@ void efx_run__held_put(const struct efx_app *app, struct efx_writer *w)
     }
 }
 
-static enum efx_rc get_event(struct efx_app *app, struct efx_reader *r, struct held_event *e)
+/* EFX_DONE: its stream is not there any more. */
+static enum efx_rc get_event(struct efx_app *app, struct efx_reader *r, const uint32_t *map,
+                             uint32_t n_streams, struct held_event *e)
 {
     e->ts_ms = efx_get_i64(r);
     e->seq = efx_get_u64(r);
     uint32_t stream = efx_get_u32(r);
-    e->stream = (uint16_t)stream;
     e->n_bytes = efx_get_u32(r);
     struct efx_bytes bytes = efx_get_view(r, e->n_bytes);
-    if (r->bad || stream >= app->plan->program->n_objects) {
+    if (r->bad || stream >= n_streams) {
         return EFX_EPARSE;
     }
+    app->held_seq = e->seq >= app->held_seq ? e->seq + 1 : app->held_seq;
+    if (map[stream] == EFX_NO_COL) {
+        return EFX_DONE;
+    }
+    e->stream = (uint16_t)map[stream];
     e->bytes = efx_mem_libc.alloc(&efx_mem_libc, e->n_bytes);
     if (e->bytes == NULL) {
         return EFX_ENOMEM;
     }
-    memcpy(e->bytes, bytes.p, bytes.n);
-    app->held_seq = e->seq >= app->held_seq ? e->seq + 1 : app->held_seq;
+    if (bytes.n > 0) {
+        memcpy(e->bytes, bytes.p, bytes.n);
+    }
     return EFX_OK;
 }
 
-enum efx_rc efx_run__held_get(struct efx_app *app, struct efx_reader *r)
+static void forget_all(struct efx_app *app)
+{
+    while (app->n_held > 0) {
+        struct held_event e = heap_take(app);
+        efx_mem_libc.free(&efx_mem_libc, e.bytes, e.n_bytes);
+    }
+    while (app->n_early > 0) {
+        struct held_event *e = &app->early[--app->n_early];
+        efx_mem_libc.free(&efx_mem_libc, e->bytes, e->n_bytes);
+    }
+}
+
+enum efx_rc efx_run__held_get(struct efx_app *app, struct efx_reader *r, const uint32_t *stream,
+                              uint32_t n_streams, uint64_t *dropped)
 {
     uint32_t n_held = efx_get_u32(r), n_early = efx_get_u32(r);
     struct held_event e;
-    while (app->n_held > 0) { /* an older checkpoint of the chain brought these */
-        e = heap_take(app);
-        efx_mem_libc.free(&efx_mem_libc, e.bytes, e.n_bytes);
-    }
-    app->n_early = 0;
+    forget_all(app); /* an older checkpoint of the chain brought these */
     for (uint32_t i = 0; i < n_held; i++) {
-        EFX_RET(get_event(app, r, &e));
-        EFX_RET(heap_add(app, &e));
+        enum efx_rc rc = get_event(app, r, stream, n_streams, &e);
+        *dropped += rc == EFX_DONE;
+        EFX_RET(rc == EFX_OK ? heap_add(app, &e) : rc == EFX_DONE ? EFX_OK : rc);
     }
     for (uint32_t i = 0; i < n_early; i++) {
-        EFX_RET(get_event(app, r, &e));
-        EFX_RET(grow(&app->early, app->n_early, &app->early_max));
-        app->early[app->n_early++] = e;
+        enum efx_rc rc = get_event(app, r, stream, n_streams, &e);
+        *dropped += rc == EFX_DONE;
+        if (rc == EFX_OK) {
+            EFX_RET(grow(&app->early, app->n_early, &app->early_max));
+            app->early[app->n_early++] = e;
+        } else if (rc != EFX_DONE) {
+            return rc;
+        }
     }
     return EFX_OK;
 }

@@ -1,7 +1,7 @@
 #ifndef RUN_H
 #define RUN_H
 
-#include "efx_app.h"
+#include "efx_app_save.h"
 #include "efx_buf.h"
 #include "rows.h"
 
@@ -88,15 +88,17 @@ struct component_rt {
     bool has_doors;
 };
 
-struct save_buf { /* what an operator has saved, by key group */
+struct save_page { /* records: u32 key group, u32 n, n bytes */
+    struct save_page *next;
+    uint32_t n, max;
+    uint8_t bytes[];
+};
+
+struct save_log { /* what an operator of a unit saves, as it comes */
     struct efx_save base;
-    struct efx_mem *mem;
-    struct save_group {
-        uint8_t *p;
-        uint32_t n, max;
-    } * groups; /* [EFX_KEY_GROUPS]; NULL until the first room */
-    uint64_t n_bytes;
-    bool discard; /* room is reused: nobody wants the bytes */
+    struct efx_app *app;
+    struct save_page *first, *last;
+    bool discard; /* room is used again: nobody wants the bytes */
 };
 
 struct letter { /* rows that a step of a shard here has for another member */
@@ -122,13 +124,15 @@ struct unit {
     uint64_t *error_counts;     /* [n_objects][codes] */
     bool saving;
     uint32_t save_at;       /* node that is being sliced */
-    struct save_buf *saves; /* [n_nodes] */
+    uint64_t save_no;       /* that of the mark it is saving for */
+    struct save_log *saves; /* [n_nodes] */
     uint64_t longest_stop_ns;
     bool origins_set;
     bool has_whole; /* a component lives whole here: any row may be for it */
     alignas(EFX_CACHE_LINE) atomic_uint owner; /* 1 = somebody runs it */
     _Atomic uint64_t done;                     /* number of the last step it is through with */
     _Atomic int64_t next_due_ms;
+    _Atomic uint64_t saved_no; /* save that it is through with; counts marks */
 };
 
 struct step_slot {
@@ -219,7 +223,25 @@ struct efx_app {
     uint32_t n_workers, n_asleep;
     pthread_t *workers;
     bool closing;
-    uint64_t save_no;
+    /* saves (save.c, save_take.c) */
+    uint64_t save_no;            /* marks so far */
+    uint64_t mark_no;            /* checkpoint of the last one */
+    bool save_waits;             /* it is not taken yet */
+    _Atomic uint32_t n_taken;    /* saves that are out */
+    bool *save_base, *base_next; /* [n_nodes] */
+    uint64_t *op_keys;           /* [n_nodes]; 0 = has no state */
+    uint8_t *head;               /* numbering as of the mark */
+    size_t n_head;
+    int64_t head_clock_ms;
+    uint64_t n_held_dropped; /* by the last load */
+    pthread_mutex_t page_lock;
+    struct save_page *free_pages;
+    struct load_rt { /* save_load.c */
+        struct efx_kg_range kg;
+        bool placed;
+        uint64_t *no; /* [n_nodes] last part; 0 = got none */
+        const char **missing;
+    } load;
 };
 
 /* graph.c */
@@ -282,8 +304,21 @@ enum efx_rc efx_run__take_arrived(struct unit *u, const struct efx_step *step);
 /* save.c */
 void efx_run__save_mark(struct unit *u, const struct efx_mark *mark);
 bool efx_run__save_slice(struct unit *u, uint32_t budget); /* true = all is saved */
+enum efx_rc efx_run__save_open(struct efx_app *app);       /* with the graph */
+void efx_run__save_close(struct efx_app *app);
+void efx_run__pages_free(struct efx_app *app, struct save_page *first);
 size_t efx_run__held_bytes(const struct efx_app *app);
 void efx_run__held_put(const struct efx_app *app, struct efx_writer *w);
-enum efx_rc efx_run__held_get(struct efx_app *app, struct efx_reader *r);
+/* `stream` maps the numbers of who saved to ours, EFX_NO_COL = gone; *dropped counts those. */
+enum efx_rc efx_run__held_get(struct efx_app *app, struct efx_reader *r, const uint32_t *stream,
+                              uint32_t n_streams, uint64_t *dropped);
+
+/* save_key.c */
+enum efx_rc efx_run__op_keys(struct efx_app *app);
+uint64_t efx_run__schema_key(const struct efx_schema *s);
+
+/* numbering.c */
+size_t efx_run__numbering_bytes(const struct efx_app *app);
+void efx_run__numbering_put(const struct efx_app *app, struct efx_writer *w);
 
 #endif /* RUN_H */

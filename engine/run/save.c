@@ -1,76 +1,109 @@
-/* Checkpoints of one process in memory: a mark is a step, entries follow in slices (order.md's
- * cut).
+/* Saves of one process: a mark is a step, entries follow in slices (order.md's cut).
  *
- *   bytes   magic, version, program's hash │ clock, start, turns, saves │ origins │ held events
- *           │ n │ { node u32, length u64, sections } …
+ *   operator ── room(group, n) ──► page: │ group, n, bytes │ group, n, bytes │ …   of its unit
  *
- * Sections of one operator from several shards stand one behind the other; load hands each
- * instance all of them with its range of key groups.
+ * What an operator saves is appended as it comes, whatever its group: the shard writes one place in
+ * memory, and whoever takes the save puts the groups together. Pages come from a list of the app
+ * and return to it.
+ *
+ *   Limits   a page holds PAGE_BYTES, or one longer record; PAGES_KEPT rest in the list
+ *   Threads  a unit's part: whoever holds its word. The list of pages has a lock
  */
 #include "run.h"
 
-#include "efx_hash.h"
-
+#include <sched.h>
 #include <time.h>
 
-enum { MAGIC = 0x53584645, VERSION = 1, GROUP_START = 256 };
+enum { PAGE_BYTES = 64 * 1024, RECORD_HEAD = 8 };
 
-/* ---- an operator's bytes ---- */
+/* ---- pages ---- */
 
-static void *save_room(struct efx_save *self, uint32_t key_group, uint32_t bytes)
+static struct save_page *page_new(struct efx_app *app, uint32_t bytes)
 {
-    struct save_buf *b = (struct save_buf *)self;
-    if (b->groups == NULL) {
-        size_t n = EFX_KEY_GROUPS * sizeof *b->groups;
-        b->groups = b->mem->alloc(b->mem, n);
-        EFX_ASSERT(b->groups != NULL);
-        memset(b->groups, 0, n);
+    struct save_page *p = NULL;
+    uint32_t max = bytes > PAGE_BYTES ? bytes : PAGE_BYTES;
+    if (max == PAGE_BYTES) {
+        (void)pthread_mutex_lock(&app->page_lock);
+        p = app->free_pages;
+        app->free_pages = p != NULL ? p->next : NULL;
+        (void)pthread_mutex_unlock(&app->page_lock);
     }
-    struct save_group *g = &b->groups[b->discard ? 0 : key_group];
-    if (b->discard) {
-        g->n = 0;
+    if (p == NULL) {
+        p = efx_mem_libc.alloc(&efx_mem_libc, sizeof *p + max);
+        EFX_ASSERT(p != NULL); /* room never says no */
     }
-    if (bytes > g->max - g->n) {
-        uint32_t max = (g->n + bytes) * 2 < GROUP_START ? GROUP_START : (g->n + bytes) * 2;
-        uint8_t *more = efx_mem_grow(b->mem, g->p, g->max, max);
-        EFX_ASSERT(more != NULL);
-        g->p = more;
-        g->max = max;
-    }
-    void *p = g->p + g->n;
-    g->n += bytes;
-    b->n_bytes += bytes;
+    p->next = NULL;
+    p->n = 0;
+    p->max = max;
     return p;
 }
 
-static void buf_free(struct save_buf *b)
+/* Pages of the usual size rest for the next save. */
+void efx_run__pages_free(struct efx_app *app, struct save_page *first)
 {
-    for (uint32_t g = 0; b->groups != NULL && g < EFX_KEY_GROUPS; g++) {
-        b->mem->free(b->mem, b->groups[g].p, b->groups[g].max);
-    }
-    b->mem->free(b->mem, b->groups, EFX_KEY_GROUPS * sizeof *b->groups);
-    b->groups = NULL;
-    b->n_bytes = 0;
-}
-
-static size_t buf_bytes(const struct save_buf *b)
-{
-    size_t n = 0;
-    for (uint32_t g = 0; b->groups != NULL && g < EFX_KEY_GROUPS; g++) {
-        n += b->groups[g].n > 0 ? 8 + b->groups[g].n : 0;
-    }
-    return n;
-}
-
-static void buf_put(const struct save_buf *b, struct efx_writer *w)
-{
-    for (uint32_t g = 0; b->groups != NULL && g < EFX_KEY_GROUPS; g++) {
-        if (b->groups[g].n > 0) {
-            efx_put_u32(w, g);
-            efx_put_u32(w, b->groups[g].n);
-            efx_put_raw(w, b->groups[g].p, b->groups[g].n);
+    (void)pthread_mutex_lock(&app->page_lock);
+    while (first != NULL) {
+        struct save_page *p = first;
+        first = p->next;
+        if (p->max == PAGE_BYTES) {
+            p->next = app->free_pages;
+            app->free_pages = p;
+        } else {
+            efx_mem_libc.free(&efx_mem_libc, p, sizeof *p + p->max);
         }
     }
+    (void)pthread_mutex_unlock(&app->page_lock);
+}
+
+static void *save_room(struct efx_save *self, uint32_t key_group, uint32_t bytes)
+{
+    struct save_log *l = (struct save_log *)self;
+    struct save_page *p = l->last;
+    EFX_ASSERT(bytes <= UINT32_MAX - RECORD_HEAD);
+    if (l->discard && p != NULL && p->max >= bytes + RECORD_HEAD) {
+        p->n = 0;
+    }
+    if (p == NULL || bytes + RECORD_HEAD > p->max - p->n) {
+        p = page_new(l->app, bytes + RECORD_HEAD);
+        *(l->last != NULL ? &l->last->next : &l->first) = p;
+        l->last = p;
+    }
+    uint8_t *at = p->bytes + p->n;
+    uint32_t head[2] = {key_group, bytes};
+    memcpy(at, head, sizeof head);
+    p->n += bytes + RECORD_HEAD;
+    return at + RECORD_HEAD;
+}
+
+enum efx_rc efx_run__save_open(struct efx_app *app)
+{
+    uint32_t n = app->plan->n_nodes + 1;
+    app->save_base = EFX_NEW_N(&app->arena, bool, n);
+    app->base_next = EFX_NEW_N(&app->arena, bool, n);
+    app->load.no = EFX_NEW_N(&app->arena, uint64_t, n);
+    app->load.missing = EFX_NEW_N(&app->arena, const char *, n);
+    if (app->save_base == NULL || app->base_next == NULL || app->load.no == NULL ||
+        app->load.missing == NULL) {
+        return EFX_ENOMEM;
+    }
+    return efx_run__op_keys(app);
+}
+
+void efx_run__save_close(struct efx_app *app)
+{
+    EFX_ASSERT(app->n_taken == 0); /* given back before */
+    for (uint32_t u = 0; app->units != NULL && u < app->n_units; u++) {
+        for (uint32_t i = 0; app->units[u].saves != NULL && i < app->plan->n_nodes; i++) {
+            efx_run__pages_free(app, app->units[u].saves[i].first);
+        }
+    }
+    while (app->free_pages != NULL) {
+        struct save_page *p = app->free_pages;
+        app->free_pages = p->next;
+        efx_mem_libc.free(&efx_mem_libc, p, sizeof *p + p->max);
+    }
+    efx_mem_libc.free(&efx_mem_libc, app->head, app->n_head);
+    app->head = NULL;
 }
 
 /* ---- a unit's part ---- */
@@ -82,244 +115,166 @@ static uint64_t ns_now(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* At the mark: every operator raises its stamp and gets its buffer; nothing else is copied yet. */
+static void note_stop(struct unit *u, uint64_t from)
+{
+    uint64_t took = ns_now() - from;
+    u->longest_stop_ns = took > u->longest_stop_ns ? took : u->longest_stop_ns;
+}
+
+/* At the mark: every operator raises its stamp and gets its log; nothing else is copied yet. */
 void efx_run__save_mark(struct unit *u, const struct efx_mark *mark)
 {
     uint64_t from = ns_now();
+    EFX_ASSERT(!u->saving);
     for (uint32_t i = 0; i < u->app->plan->n_nodes; i++) {
         struct efx_op *op = u->nodes[i].op;
-        if (op == NULL) {
+        if (op == NULL || u->app->op_keys[i] == 0) {
             continue;
         }
-        struct save_buf *b = &u->saves[i];
-        b->base.room = save_room;
-        b->mem = &efx_mem_libc;
-        op->vt->mark(op, mark);
-        (void)op->vt->slice(op, 0, &b->base);
+        struct save_log *l = &u->saves[i];
+        struct efx_mark own = {mark->checkpoint, u->app->save_base[i]};
+        l->base.room = save_room;
+        l->app = u->app;
+        op->vt->mark(op, &own);
+        (void)op->vt->slice(op, 0, &l->base);
     }
     u->saving = true;
+    u->save_no++;
     u->save_at = 0;
-    uint64_t took = ns_now() - from;
-    u->longest_stop_ns = took > u->longest_stop_ns ? took : u->longest_stop_ns;
+    note_stop(u, from);
 }
 
 bool efx_run__save_slice(struct unit *u, uint32_t budget)
 {
-    uint64_t from = ns_now();
-    while (u->saving) {
-        struct efx_op *op = u->nodes[u->save_at].op;
-        enum efx_rc rc = EFX_DONE;
-        if (op != NULL) {
-            rc = op->vt->slice(op, budget, &u->saves[u->save_at].base);
-        }
-        if (rc == EFX_AGAIN) {
-            break;
-        }
-        u->save_at++;
-        u->saving = u->save_at < u->app->plan->n_nodes;
+    if (!u->saving) {
+        return true;
     }
-    uint64_t took = ns_now() - from;
-    u->longest_stop_ns = took > u->longest_stop_ns ? took : u->longest_stop_ns;
+    uint64_t from = ns_now();
+    enum efx_rc rc = EFX_DONE;
+    while (rc != EFX_AGAIN && u->save_at < u->app->plan->n_nodes) {
+        struct efx_op *op = u->nodes[u->save_at].op;
+        if (op != NULL && u->app->op_keys[u->save_at] != 0) {
+            rc = op->vt->slice(op, budget, &u->saves[u->save_at].base);
+        } else {
+            rc = EFX_DONE;
+        }
+        u->save_at += rc != EFX_AGAIN;
+    }
+    u->saving = rc == EFX_AGAIN;
+    note_stop(u, from);
+    if (!u->saving) {
+        atomic_store_explicit(&u->saved_no, u->save_no, memory_order_release);
+    }
     return !u->saving;
 }
 
-/* ---- the app's bytes ---- */
+/* ---- the mark ---- */
 
-static enum efx_rc publish_mark(struct efx_app *app, bool base)
+static enum efx_rc keep_head(struct efx_app *app)
 {
-    EFX_RET(efx_app_submit(app));
+    size_t n = efx_run__numbering_bytes(app);
+    uint8_t *p = efx_mem_libc.alloc(&efx_mem_libc, n);
+    if (p == NULL) {
+        return EFX_ENOMEM;
+    }
+    struct efx_writer w = {.p = p, .max = n};
+    efx_run__numbering_put(app, &w);
+    EFX_ASSERT(!w.full && w.n == n);
+    efx_mem_libc.free(&efx_mem_libc, app->head, app->n_head);
+    app->head = p;
+    app->n_head = n;
+    app->head_clock_ms = app->clock_ms;
+    return EFX_OK;
+}
+
+static enum efx_rc publish_mark(struct efx_app *app, uint64_t no, bool base)
+{
+    for (uint32_t i = 0; i < app->plan->n_nodes; i++) {
+        app->save_base[i] = base || app->base_next[i];
+        app->base_next[i] = false;
+    }
     struct step_slot *s = efx_run__slot(app, EFX_STEP_MARK);
-    s->step.mark = (struct efx_mark){++app->save_no, base};
+    s->step.mark = (struct efx_mark){no, base};
     if (app->clock_ms == EFX_TS_NONE) {
         s->step.clk_base_ms = s->step.clk_last_ms = EFX_TS_NONE; /* nothing is due */
     }
     EFX_RET(efx_run__selections(app, s));
+    app->save_no++;
+    app->mark_no = no;
     efx_run__publish(app);
     return EFX_OK;
 }
 
-static uint64_t program_hash(const struct efx_app *app)
+enum efx_rc efx_app_mark(struct efx_app *app, uint64_t no, bool base)
 {
-    return efx_hash_bytes(app->plan->program->text.p, app->plan->program->text.n);
-}
-
-static void put_head(const struct efx_app *app, struct efx_writer *w)
-{
-    efx_put_u32(w, MAGIC);
-    efx_put_u32(w, VERSION);
-    efx_put_u64(w, program_hash(app));
-    efx_put_i64(w, app->clock_ms);
-    efx_put_i64(w, app->start_ms);
-    efx_put_u64(w, app->next_turn);
-    efx_put_u64(w, app->save_no);
-    efx_put_u32(w, app->plan->program->n_objects);
-    for (uint32_t i = 0; i < app->plan->program->n_objects; i++) {
-        efx_put_i64(w, app->max_ts[i]);
+    if (app->save_waits || app->n_taken > 1) {
+        return EFX_AGAIN;
     }
-    efx_put_u32(w, app->n_origins);
-    for (uint32_t i = 0; i < app->n_origins; i++) {
-        efx_put_u32(w, app->origins[i].node);
-        efx_put_i64(w, app->origins[i].t0_ms);
+    EFX_RET(efx_app_submit(app));
+    EFX_RET(keep_head(app));
+    app->save_waits = true;
+    return publish_mark(app, no, base);
+}
+
+void efx_app_base_next(struct efx_app *app, uint64_t key)
+{
+    for (uint32_t i = 0; i < app->plan->n_nodes; i++) {
+        app->base_next[i] = app->base_next[i] || key == 0 || app->op_keys[i] == key;
     }
-    efx_run__held_put(app, w);
 }
 
-static size_t head_bytes(const struct efx_app *app)
+static bool all_saved(const struct efx_app *app)
 {
-    return 4 + 4 + 8 + 8 + 8 + 8 + 8 + 4 + 8 * (size_t)app->plan->program->n_objects + 4 +
-           12 * (size_t)app->n_origins + efx_run__held_bytes(app);
-}
-
-static size_t node_bytes(const struct efx_app *app, uint32_t node)
-{
-    size_t n = 0;
-    for (uint32_t u = 0; u < app->n_units; u++) {
-        n += buf_bytes(&app->units[u].saves[node]);
+    bool all = true;
+    for (uint32_t u = 0; u < app->n_units && all; u++) {
+        all = atomic_load_explicit(&app->units[u].saved_no, memory_order_acquire) == app->save_no;
     }
-    return n;
+    return all;
 }
 
-static void free_saves(struct efx_app *app)
+bool efx_app_save_under_way(const struct efx_app *app)
 {
-    for (uint32_t u = 0; u < app->n_units; u++) {
-        for (uint32_t i = 0; i < app->plan->n_nodes; i++) {
-            if (app->units[u].saves[i].mem != NULL) {
-                buf_free(&app->units[u].saves[i]);
-            }
+    return app->save_waits;
+}
+
+bool efx_app_save_ready(const struct efx_app *app)
+{
+    return app->save_waits && all_saved(app);
+}
+
+uint64_t efx_app_turns(const struct efx_app *app)
+{
+    return app->next_turn;
+}
+
+/* Somebody else who runs the unit slices it himself. */
+void efx_app_save_pump(struct efx_app *app, uint32_t budget_rows)
+{
+    for (uint32_t i = 0; i < app->n_units; i++) {
+        struct unit *u = &app->units[i];
+        unsigned free_word = 0;
+        if (atomic_load_explicit(&u->saved_no, memory_order_acquire) == app->save_no ||
+            !atomic_compare_exchange_strong(&u->owner, &free_word, 1)) {
+            continue;
         }
+        (void)efx_run__save_slice(u, budget_rows);
+        atomic_store_explicit(&u->owner, 0, memory_order_release);
     }
 }
 
-enum efx_rc efx_app_save(struct efx_app *app, bool base, uint8_t **bytes, size_t *n,
-                         struct efx_err *err)
+void efx_app_save_wait(struct efx_app *app)
 {
-    EFX_RET(publish_mark(app, base));
     efx_run__wait_done(app);
-    for (uint32_t u = 0; u < app->n_units; u++) {
-        while (!efx_run__save_slice(&app->units[u], 1u << 30)) {
+    while (!all_saved(app)) {
+        if (atomic_load(&app->stopped)) { /* units skip their steps, the mark's too */
+            return;
         }
-    }
-    uint32_t n_nodes = app->plan->n_nodes;
-    size_t total = head_bytes(app) + 4;
-    for (uint32_t i = 0; i < n_nodes; i++) {
-        total += 12 + node_bytes(app, i);
-    }
-    uint8_t *p = efx_mem_libc.alloc(&efx_mem_libc, total);
-    if (p == NULL) {
-        free_saves(app);
-        return EFX_FAIL(err, EFX_ENOMEM, EFX_KIND_ENV, 0, "out of memory for a checkpoint");
-    }
-    struct efx_writer w = {.p = p, .max = total};
-    put_head(app, &w);
-    efx_put_u32(&w, n_nodes);
-    for (uint32_t i = 0; i < n_nodes; i++) {
-        efx_put_u32(&w, i);
-        efx_put_u64(&w, node_bytes(app, i));
-        for (uint32_t u = 0; u < app->n_units; u++) {
-            buf_put(&app->units[u].saves[i], &w);
-        }
-    }
-    free_saves(app);
-    EFX_ASSERT(!w.full && w.n == total);
-    *bytes = p;
-    *n = total;
-    return EFX_OK;
-}
-
-/* ---- load ---- */
-
-static enum efx_rc get_head(struct efx_app *app, struct efx_reader *r, struct efx_err *err)
-{
-    if (efx_get_u32(r) != MAGIC || efx_get_u32(r) != VERSION) {
-        return EFX_FAIL(err, EFX_EPARSE, EFX_KIND_ENV, 0, "this is no checkpoint of efx");
-    }
-    if (efx_get_u64(r) != program_hash(app)) {
-        return EFX_FAIL(err, EFX_EPARSE, EFX_KIND_USER, 0, "the checkpoint is of another program");
-    }
-    app->clock_ms = efx_get_i64(r);
-    app->start_ms = efx_get_i64(r);
-    app->next_turn = efx_get_u64(r);
-    app->save_no = efx_get_u64(r);
-    uint32_t n = efx_get_u32(r);
-    for (uint32_t i = 0; i < n && !r->bad; i++) {
-        int64_t max_ts = efx_get_i64(r);
-        if (i < app->plan->program->n_objects) {
-            app->max_ts[i] = max_ts;
-        }
-    }
-    n = efx_get_u32(r);
-    for (uint32_t i = 0; i < n && !r->bad; i++) {
-        uint32_t node = efx_get_u32(r);
-        int64_t t0_ms = efx_get_i64(r);
-        for (uint32_t k = 0; k < app->n_origins; k++) {
-            if (app->origins[k].node == node) {
-                app->origins[k].t0_ms = t0_ms;
-            }
-        }
-    }
-    enum efx_rc rc = efx_run__held_get(app, r);
-    return rc != EFX_OK || r->bad ? EFX_FAIL(err, rc == EFX_ENOMEM ? rc : EFX_EPARSE, EFX_KIND_ENV,
-                                             0, "the checkpoint's head is damaged")
-                                  : EFX_OK;
-}
-
-static enum efx_rc load_nodes(struct efx_app *app, struct efx_reader *r, struct efx_err *err)
-{
-    uint32_t n = efx_get_u32(r);
-    for (uint32_t i = 0; i < n && !r->bad; i++) {
-        uint32_t node = efx_get_u32(r);
-        struct efx_bytes bytes = efx_get_view(r, efx_get_u64(r));
-        if (r->bad || node >= app->plan->n_nodes) {
-            break;
-        }
-        for (uint32_t u = 0; u < app->n_units; u++) {
-            struct efx_op *op = app->units[u].nodes[node].op;
-            if (op == NULL) {
-                continue;
-            }
-            struct efx_reader section = {bytes.p, bytes.n, false};
-            struct efx_kg_range kg = app->plan->nodes[node]->split
-                                         ? app->units[u].kg
-                                         : (struct efx_kg_range){0, EFX_KEY_GROUPS - 1};
-            if (op->vt->load_begin != NULL) {
-                op->vt->load_begin(op);
-            }
-            EFX_RET(op->vt->load(op, kg, &section, err));
-        }
-    }
-    return r->bad ? EFX_FAIL(err, EFX_EPARSE, EFX_KIND_ENV, 0, "the checkpoint is cut short")
-                  : EFX_OK;
-}
-
-static void set_origins(struct efx_app *app)
-{
-    for (uint32_t u = 0; u < app->n_units; u++) {
-        app->units[u].origins_set = false;
+        efx_app_save_pump(app, 1u << 30);
+        (void)sched_yield();
     }
 }
 
-enum efx_rc efx_app_load(struct efx_app *app, const struct efx_bytes *chain, uint32_t n_chain,
-                         struct efx_err *err)
-{
-    for (uint32_t i = 0; i < n_chain; i++) {
-        struct efx_reader r = {chain[i].p, chain[i].n, false};
-        EFX_RET(get_head(app, &r, err));
-        EFX_RET(load_nodes(app, &r, err));
-    }
-    for (uint32_t u = 0; u < app->n_units; u++) {
-        for (uint32_t i = 0; i < app->plan->n_nodes; i++) {
-            struct efx_op *op = app->units[u].nodes[i].op;
-            if (op != NULL) {
-                EFX_RET(op->vt->load_end(op, err));
-            }
-        }
-        atomic_store(&app->units[u].next_due_ms, EFX_TS_NONE);
-    }
-    set_origins(app);
-    return EFX_OK;
-}
-
-/* ---- a save beside the steps ---- */
+/* ---- a save whose bytes nobody wants ---- */
 
 enum efx_rc efx_app_save_begin(struct efx_app *app, bool base)
 {
@@ -328,17 +283,16 @@ enum efx_rc efx_app_save_begin(struct efx_app *app, bool base)
             app->units[u].saves[i].discard = true;
         }
     }
-    return publish_mark(app, base);
+    EFX_RET(efx_app_submit(app));
+    return publish_mark(app, app->mark_no + 1, base);
 }
 
 bool efx_app_saving(const struct efx_app *app, uint64_t *longest_stop_ns)
 {
-    bool any = false;
     for (uint32_t u = 0; u < app->n_units; u++) {
-        any = any || app->units[u].saving;
         if (longest_stop_ns != NULL && app->units[u].longest_stop_ns > *longest_stop_ns) {
             *longest_stop_ns = app->units[u].longest_stop_ns;
         }
     }
-    return any;
+    return !all_saved(app);
 }
