@@ -22,7 +22,7 @@ void efx_loop_real_destroy(struct efx_loop **loop);
 /* Until stop, which counts once: also one that came before. */
 void efx_loop_real_run(struct efx_loop *loop);
 void efx_loop_real_stop(struct efx_loop *loop);
-/* One turn that sleeps at most so long. */
+/* One turn; it sleeps, at most so long, only if no task ran in it. */
 void efx_loop_real_turn(struct efx_loop *loop, uint64_t max_ns);
 /* For those who bring events of their own: sockets, evhttp, Redis. */
 struct event_base *efx_loop_real_base(struct efx_loop *loop);

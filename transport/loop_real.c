@@ -1,7 +1,7 @@
-/* The loop sleeps in libevent only after it has said so and has looked once more at what was posted;
- * whoever posts looks at that word afterwards. One of the two sees the other, so a wake costs a
- * system call only if the loop may really sleep. The timerfd is set when the first timer comes
- * earlier than it; if that timer moves away the descriptor fires once for nothing. */
+/* The loop sleeps in libevent only after it has said so and has looked once more at what was
+ * posted; whoever posts looks at that word afterwards. One of the two sees the other, so a wake
+ * costs a system call only if the loop may really sleep. The timerfd is set when the first timer
+ * comes earlier than it; if that timer moves away the descriptor fires once for nothing. */
 #include "efx_loop_real.h"
 
 #include "efx_world_real.h"
@@ -124,49 +124,61 @@ static void arm(struct loop_real *l, uint64_t at_ns)
 }
 
 /* What is posted meanwhile waits for the next turn: descriptors get theirs in between. */
-static void run_posted(struct loop_real *l)
+static bool run_posted(struct loop_real *l)
 {
+    bool ran = false;
     struct efx_task *t = efx_tasks__next_posted(&l->tasks);
     while (t != NULL) {
         t->fn(t->arg);
         t = l->tasks.ready == NULL ? NULL : efx_tasks__next_posted(&l->tasks);
+        ran = true;
     }
+    return ran;
 }
 
-static void run_due(struct loop_real *l)
+static bool run_due(struct loop_real *l)
 {
     uint64_t now = now_ns(&l->base);
     struct efx_task *t;
+    bool ran = false;
     while ((t = efx_tasks__next_due(&l->tasks, now)) != NULL) {
         t->fn(t->arg);
+        ran = true;
     }
+    return ran;
+}
+
+/* Looks at the descriptors, and sleeps until until_ns if nothing else is to be done. */
+static void look(struct loop_real *l, uint64_t until_ns)
+{
+    uint64_t next = efx_tasks__next_ns(&l->tasks);
+    next = until_ns < next ? until_ns : next;
+    if (until_ns != 0 && next != UINT64_MAX) {
+        arm(l, next);
+    }
+    __atomic_store_n(&l->asleep, true, __ATOMIC_SEQ_CST);
+    bool stay = until_ns == 0 || efx_tasks__any_posted(&l->tasks) ||
+                __atomic_load_n(&l->stopped, __ATOMIC_SEQ_CST);
+    EFX_ASSERT(event_base_loop(l->events, EVLOOP_ONCE | (stay ? EVLOOP_NONBLOCK : 0)) >= 0);
+    __atomic_store_n(&l->asleep, false, __ATOMIC_SEQ_CST);
 }
 
 void efx_loop_real_turn(struct efx_loop *loop, uint64_t max_ns)
 {
     struct loop_real *l = of(loop);
-    run_posted(l);
-    run_due(l);
-    uint64_t next = efx_tasks__next_ns(&l->tasks);
-    if (max_ns != UINT64_MAX) {
-        uint64_t limit = now_ns(loop) + max_ns;
-        next = limit < next ? limit : next;
-    }
-    if (next != UINT64_MAX) {
-        arm(l, next);
-    }
-    __atomic_store_n(&l->asleep, true, __ATOMIC_SEQ_CST);
-    bool stay = efx_tasks__any_posted(&l->tasks) || __atomic_load_n(&l->stopped, __ATOMIC_SEQ_CST);
-    int flags = EVLOOP_ONCE | (stay || max_ns == 0 ? EVLOOP_NONBLOCK : 0);
-    EFX_ASSERT(event_base_loop(l->events, flags) >= 0);
-    __atomic_store_n(&l->asleep, false, __ATOMIC_SEQ_CST);
+    bool ran = run_posted(l);
+    ran = run_due(l) || ran;
+    uint64_t now = now_ns(loop);
+    look(l, ran || max_ns == 0 ? 0 : max_ns < UINT64_MAX - now ? now + max_ns : UINT64_MAX);
 }
 
 void efx_loop_real_run(struct efx_loop *loop)
 {
     struct loop_real *l = of(loop);
     while (!__atomic_exchange_n(&l->stopped, false, __ATOMIC_SEQ_CST)) {
-        efx_loop_real_turn(loop, UINT64_MAX);
+        (void)run_posted(l);
+        (void)run_due(l);
+        look(l, UINT64_MAX);
     }
 }
 
