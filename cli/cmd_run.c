@@ -7,6 +7,7 @@ struct run_opts {
     struct opt_list inputs, only;
     const char *output, *format;
     int64_t drain_ms;
+    struct run_grpc_opts grpc;
     struct cli_settings settings;
 };
 
@@ -42,6 +43,26 @@ static const struct opt options[] = {
      .off = offsetof(struct run_opts, drain_ms),
      .arg = "D",
      .help = "virtual clock: how far time runs on after the input's end"},
+    {.name = "grpc",
+     .kind = OPT_TEXT,
+     .off = offsetof(struct run_opts, grpc.address),
+     .arg = "ADDR",
+     .help = "host:port where efx submit, subscribe, query are answered, until a signal comes"},
+    {.name = "tls-cert",
+     .kind = OPT_TEXT,
+     .off = offsetof(struct run_opts, grpc.cert),
+     .arg = "FILE",
+     .help = "of --grpc: certificate (PEM), read again when it changes"},
+    {.name = "tls-key",
+     .kind = OPT_TEXT,
+     .off = offsetof(struct run_opts, grpc.key),
+     .arg = "FILE",
+     .help = "of --grpc: its key"},
+    {.name = "tls-ca",
+     .kind = OPT_TEXT,
+     .off = offsetof(struct run_opts, grpc.ca),
+     .arg = "FILE",
+     .help = "of --grpc: callers must have a certificate of this authority"},
     CLI_SETTINGS(struct run_opts, settings),
     ABSENT("config", "FILE", "configuration file"),
     ABSENT("extension", "LIB", "shared library with extensions"),
@@ -52,22 +73,30 @@ static const struct opt options[] = {
     ABSENT("restore", "WHICH", "checkpoint to start from"),
     ABSENT("nodes", "N", "members in one process"),
     ABSENT("http", "ADDR", "admin, metrics, console"),
-    ABSENT("grpc", "ADDR", "gRPC service"),
     ABSENT("tcp", "ADDR", "TCP frames"),
     {0},
 };
 
-static int run_app(struct run *r, const struct run_opts *o)
+static int start_app(struct run *r, const struct run_opts *o)
+{
+    struct efx_error err = {0};
+    enum efx_code code = efx_start(r->efx, &err);
+    if (code != EFX_RC_OK) {
+        return cli_refused("run", code, &err);
+    }
+    return run_grpc_serve(&r->grpc, &o->grpc);
+}
+
+static int run_app(struct run *r, const struct run_opts *o, const char *path)
 {
     struct run_out_opts out = {.path = o->output, .format = o->format, .only = &o->only};
-    struct efx_error err = {0};
-    int status = run_out_open(&r->out, r->efx, &out);
+    int status = run_grpc_open(&r->grpc, r->efx, path, &o->grpc);
+    out.also = r->grpc.alone != NULL ? efx_alone_rows : NULL;
+    out.also_arg = r->grpc.alone;
+    status = status < 0 ? run_out_open(&r->out, r->efx, &out) : status;
     if (status < 0) {
         status = run_in_open(&r->in, r->efx, &o->inputs);
-        enum efx_code code = status < 0 ? efx_start(r->efx, &err) : EFX_RC_OK;
-        if (code != EFX_RC_OK) {
-            status = cli_refused("run", code, &err);
-        }
+        status = status < 0 ? start_app(r, o) : status;
         if (status < 0) {
             run_catch_signals();
             status = run_loop(r);
@@ -75,9 +104,11 @@ static int run_app(struct run *r, const struct run_opts *o)
                 run_summary(r);
             }
         }
+        run_grpc_close(&r->grpc);
         efx_close(&r->efx);
         run_in_close(&r->in);
     }
+    run_grpc_close(&r->grpc);
     efx_close(&r->efx);
     run_out_close(&r->out);
     return status;
@@ -105,7 +136,7 @@ static int run(int argc, char **argv)
     r.drain_ms = o.drain_ms;
     r.progress = isatty(STDERR_FILENO) != 0 && (o.output != NULL || isatty(STDOUT_FILENO) == 0) &&
                  o.inputs.n > 0;
-    return run_app(&r, &o);
+    return run_app(&r, &o, rest.v[0]);
 }
 
 const struct command cmd_run = {

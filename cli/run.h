@@ -3,6 +3,8 @@
 
 #include "cli.h"
 
+#include "efx_alone.h"
+#include "efx_door.h"
 #include "efx_input.h"
 #include "efx_io.h"
 #include "efx_lane.h"
@@ -55,10 +57,14 @@ struct run_out {
     uint64_t oldest_ns;        /* of the oldest row in the buffer; 0 = it is empty */
     bool failed, gone;         /* of the output or a sink; its reader went away */
     char why[EFX_ERR_MSG_BYTES];
+    efx_app_out_fn also; /* takes all rows, too; NULL */
+    void *also_arg;
     pthread_mutex_t lock;
 };
 
 struct run_out_opts {
+    efx_app_out_fn also; /* takes all rows, too; NULL */
+    void *also_arg;
     const char *path;            /* NULL: standard output, if anything goes there */
     const char *format;          /* json, table, csv */
     const struct opt_list *only; /* NULL or empty: derived streams */
@@ -111,12 +117,36 @@ void run_in_tell(struct run_in *in, const struct efx_builder *b, uint32_t *told,
 /* Properties of a stream as formats and connectors take them. */
 uint32_t run_props(struct efx_arena *a, const struct efx_ast_props *raw, struct efx_prop **out);
 
+/* ---- gRPC ---- */
+
+struct run_grpc_opts {
+    const char *address; /* NULL: no gRPC */
+    const char *cert, *key, *ca, *token;
+};
+
+struct run_grpc {
+    struct efx_alone *alone; /* NULL: no gRPC */
+    struct efx_door *door;
+};
+
+/* Between open and start of the app. -1: go on, else the exit status. */
+int run_grpc_open(struct run_grpc *g, struct efx *app, const char *path,
+                  const struct run_grpc_opts *opts);
+/* Behind the start: from here on calls come. */
+int run_grpc_serve(struct run_grpc *g, const struct run_grpc_opts *opts);
+/* Does what waits; false = nothing did. */
+bool run_grpc_pump(struct run_grpc *g);
+/* Tells the callers to go, waits until they have. */
+void run_grpc_leave(struct run_grpc *g);
+void run_grpc_close(struct run_grpc *g);
+
 /* ---- the loop ---- */
 
 struct run {
     struct efx *efx;
     struct run_in in;
     struct run_out out;
+    struct run_grpc grpc;
     int64_t drain_ms;
     bool progress;
     bool stopped; /* the app has failed */

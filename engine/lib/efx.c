@@ -557,18 +557,25 @@ void efx_free(void *bytes, size_t n)
     efx_mem_libc.free(&efx_mem_libc, bytes, n);
 }
 
-enum efx_code efx_query(struct efx *app, const char *sql, efx_row_fn fn, void *arg,
-                        uint64_t *changed, struct efx_error *err)
+enum efx_code efx_lib_query(struct efx *app, const char *sql, const struct efx_lib_answer *to,
+                            uint64_t *changed, struct efx_error *err)
 {
     if (!app->started) {
         return fail(err, EFX_RC_USE, 0, "the app is not started");
     }
     (void)pthread_mutex_lock(&app->lock);
     enum efx_rc rc = efx_app_flush(app->app);
-    enum efx_code code = rc == EFX_OK ? efx_lib__query(app, sql, fn, arg, changed, err)
+    enum efx_code code = rc == EFX_OK ? efx_lib__query(app, sql, to, changed, err)
                                       : fail(err, efx_lib__code(rc), 0, "the app has stopped");
     (void)pthread_mutex_unlock(&app->lock);
     return code;
+}
+
+enum efx_code efx_query(struct efx *app, const char *sql, efx_row_fn fn, void *arg,
+                        uint64_t *changed, struct efx_error *err)
+{
+    const struct efx_lib_answer to = {.row = fn, .arg = arg};
+    return efx_lib_query(app, sql, &to, changed, err);
 }
 
 /* ---- numbers ---- */
@@ -636,6 +643,11 @@ const struct efx_program *efx_lib_program(const struct efx *app)
 const struct efx_plan *efx_lib_plan(const struct efx *app)
 {
     return app->plan;
+}
+
+const char *efx_lib_sql(const struct efx *app)
+{
+    return app->diags.text.p;
 }
 
 bool efx_lib_is_virtual(const struct efx *app)
