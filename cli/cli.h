@@ -59,6 +59,13 @@ struct cli_settings {
         .help = "a configuration key, e.g. application.max_batch=256"                              \
     }
 
+/* persistence.* of --set. */
+struct cli_keep_settings {
+    int64_t retain, interval_ms; /* 0: not given */
+};
+/* Takes the keys of checkpoints out of the list; -1: go on, else the exit status. */
+int cli_keep_options(const char *command, struct cli_settings *s, struct cli_keep_settings *out);
+
 /* Fills *out from settings; -1: go on, else the exit status. */
 int cli_options(const char *command, const struct cli_settings *s, struct efx_options *out);
 

@@ -6,6 +6,7 @@
 struct run_opts {
     struct opt_list inputs, only;
     const char *output, *format;
+    struct run_keep_opts keep;
     int64_t drain_ms;
     struct run_grpc_opts grpc;
     struct cli_settings settings;
@@ -66,11 +67,35 @@ static const struct opt options[] = {
     CLI_SETTINGS(struct run_opts, settings),
     ABSENT("config", "FILE", "configuration file"),
     ABSENT("extension", "LIB", "shared library with extensions"),
-    ABSENT("persistence-dir", "DIR", "where checkpoints are kept"),
-    ABSENT("sqlite", "FILE", "where checkpoints are kept"),
-    ABSENT("redis", "URL", "where checkpoints are kept"),
-    ABSENT("checkpoint-interval", "D", "time between checkpoints"),
-    ABSENT("restore", "WHICH", "checkpoint to start from"),
+    {.name = "persistence-dir",
+     .kind = OPT_TEXT,
+     .off = offsetof(struct run_opts, keep.dir),
+     .arg = "DIR",
+     .help = "checkpoints are kept in this directory"},
+    {.name = "sqlite",
+     .kind = OPT_TEXT,
+     .off = offsetof(struct run_opts, keep.sqlite),
+     .arg = "FILE",
+     .help = "checkpoints are kept in this SQLite file"},
+    {.name = "redis",
+     .kind = OPT_TEXT,
+     .off = offsetof(struct run_opts, keep.redis),
+     .arg = "URL",
+     .help = "checkpoints are kept in this Redis, redis://host:port/db"},
+    {.name = "checkpoint-interval",
+     .kind = OPT_DURATION,
+     .off = offsetof(struct run_opts, keep.interval_ms),
+     .arg = "D",
+     .help = "time between checkpoints; 1 sec"},
+    {.name = "restore",
+     .kind = OPT_TEXT,
+     .off = offsetof(struct run_opts, keep.restore),
+     .arg = "last|none|compatible|REVISION",
+     .help = "checkpoint to start from; last"},
+    {.name = "lose-committed",
+     .kind = OPT_FLAG,
+     .off = offsetof(struct run_opts, keep.lose_committed),
+     .help = "--restore REVISION even if a later checkpoint was promised to a sink"},
     ABSENT("nodes", "N", "members in one process"),
     ABSENT("http", "ADDR", "admin, metrics, console"),
     ABSENT("tcp", "ADDR", "TCP frames"),
@@ -84,18 +109,24 @@ static int start_app(struct run *r, const struct run_opts *o)
     if (code != EFX_RC_OK) {
         return cli_refused("run", code, &err);
     }
-    return run_grpc_serve(&r->grpc, &o->grpc);
+    int status = run_keep_restore(&r->keep);
+    return status < 0 ? run_grpc_serve(&r->grpc, &o->grpc) : status;
 }
 
 static int run_app(struct run *r, const struct run_opts *o, const char *path)
 {
-    struct run_out_opts out = {.path = o->output, .format = o->format, .only = &o->only};
+    const struct run_keep_opts *k = &o->keep;
+    struct run_out_opts out = {.path = o->output,
+                               .format = o->format,
+                               .only = &o->only,
+                               .keeps = k->dir != NULL || k->sqlite != NULL || k->redis != NULL};
     int status = run_grpc_open(&r->grpc, r->efx, path, &o->grpc);
-    out.also = r->grpc.alone != NULL ? efx_alone_rows : NULL;
+    out.also = r->grpc.alone != NULL ? efx_solo_rows : NULL;
     out.also_arg = r->grpc.alone;
     status = status < 0 ? run_out_open(&r->out, r->efx, &out) : status;
     if (status < 0) {
         status = run_in_open(&r->in, r->efx, &o->inputs);
+        status = status < 0 ? run_keep_open(&r->keep, k, path, &r->in, &r->out) : status;
         status = status < 0 ? start_app(r, o) : status;
         if (status < 0) {
             run_catch_signals();
@@ -105,6 +136,7 @@ static int run_app(struct run *r, const struct run_opts *o, const char *path)
             }
         }
         run_grpc_close(&r->grpc);
+        run_keep_close(&r->keep);
         efx_close(&r->efx);
         run_in_close(&r->in);
     }
@@ -121,6 +153,7 @@ static int run(int argc, char **argv)
     struct efx_options options_of = EFX_OPTIONS_INIT;
     struct run r = {0};
     int status = opts_parse(&cmd_run, argc, argv, &o, &rest);
+    status = status < 0 ? cli_keep_options("run", &o.settings, &o.keep.set) : status;
     status = status < 0 ? cli_options("run", &o.settings, &options_of) : status;
     if (status >= 0) {
         return status;

@@ -87,6 +87,44 @@ static int set_key(const char *command, const char *key, const char *value, stru
     return unknown_key(command, key);
 }
 
+static int keep_key(const char *command, const char *text, int64_t *retain, int64_t *interval_ms)
+{
+    int64_t v;
+    if (strncmp(text, "persistence.retain=", 19) == 0) {
+        if (!efx_str_i64(efx_str_of(text + 19), &v) || v < 1 || v > 1000000) {
+            return cli_fail(CLI_USER,
+                            "efx %s: bad value '%s' for persistence.retain: a number from 1 to "
+                            "1000000",
+                            command, text + 19);
+        }
+        *retain = v;
+        return -1;
+    }
+    if (!opts_duration(text + 21, &v) || v < 1) {
+        return cli_fail(CLI_USER, "efx %s: bad value '%s' for persistence.interval: a duration",
+                        command, text + 21);
+    }
+    *interval_ms = v;
+    return -1;
+}
+
+int cli_keep_options(const char *command, struct cli_settings *s, struct cli_keep_settings *out)
+{
+    uint32_t n = 0;
+    int status = -1;
+    for (uint32_t i = 0; i < s->set.n; i++) {
+        const char *text = s->set.v[i];
+        if (strncmp(text, "persistence.retain=", 19) != 0 &&
+            strncmp(text, "persistence.interval=", 21) != 0) {
+            s->set.v[n++] = text;
+        } else if (status < 0) {
+            status = keep_key(command, text, &out->retain, &out->interval_ms);
+        }
+    }
+    s->set.n = n;
+    return status;
+}
+
 int cli_options(const char *command, const struct cli_settings *s, struct efx_options *out)
 {
     for (uint32_t i = 0; i < s->set.n; i++) {

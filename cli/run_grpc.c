@@ -28,7 +28,7 @@ int run_grpc_open(struct run_grpc *g, struct efx *app, const char *path,
                               "efx run: --tls-cert, --tls-key and --tls-ca are of --grpc");
     }
     enum efx_rc rc =
-        efx_alone_open(&g->alone, app, name_of(path, name, sizeof name), efx_lib_sql(app), &err);
+        efx_solo_open(&g->alone, app, name_of(path, name, sizeof name), efx_lib_sql(app), &err);
     return rc == EFX_OK ? -1 : cli_fail(CLI_FAILED, "efx run: %s", err.msg);
 }
 
@@ -42,7 +42,7 @@ int run_grpc_serve(struct run_grpc *g, const struct run_grpc_opts *opts)
     if (g->alone == NULL) {
         return -1;
     }
-    if (efx_door_open(&g->door, efx_alone_service(g->alone), &how, &err) != EFX_OK) {
+    if (efx_door_open(&g->door, efx_solo_service(g->alone), &how, &err) != EFX_OK) {
         return cli_fail(err.kind == EFX_KIND_USER ? CLI_USER : CLI_FAILED, "efx run: %s", err.msg);
     }
     efx_door_ready(g->door, true);
@@ -52,7 +52,7 @@ int run_grpc_serve(struct run_grpc *g, const struct run_grpc_opts *opts)
 
 bool run_grpc_pump(struct run_grpc *g)
 {
-    return g->alone != NULL && efx_alone_pump(g->alone);
+    return g->alone != NULL && efx_solo_pump(g->alone);
 }
 
 void run_grpc_leave(struct run_grpc *g)
@@ -62,18 +62,18 @@ void run_grpc_leave(struct run_grpc *g)
         return;
     }
     efx_door_drain(g->door, LEAVE_MS);
-    efx_alone_leave(g->alone);
+    efx_solo_leave(g->alone);
     while (!efx_door_is_down(g->door)) {
-        if (!efx_alone_pump(g->alone)) {
+        if (!efx_solo_pump(g->alone)) {
             w->clock->sleep_ns(w, 1000000);
         }
     }
-    (void)efx_alone_pump(g->alone);
+    (void)efx_solo_pump(g->alone);
 }
 
 void run_grpc_close(struct run_grpc *g)
 {
     run_grpc_leave(g);
     efx_door_close(&g->door);
-    efx_alone_close(&g->alone);
+    efx_solo_close(&g->alone);
 }

@@ -153,7 +153,10 @@ static int open_input(struct run_in *in, uint32_t only, const char *path)
     struct run_lane *l =
         add_lane(in, source, format, strcmp(path, "-") == 0 ? "standard input" : path);
     l->input = l->merges = true;
-    return -1;
+    l->id =
+        efx_arena_printf(&in->arena, "input:%s=%s",
+                         only == EFX_NO_COL ? "" : in->program->objects[only]->schema.name, path);
+    return l->id != NULL ? -1 : cli_fail(CLI_FAILED, "efx run: out of memory");
 }
 
 /* STREAM=F if what stands before '=' is a stream that takes events. */
@@ -219,7 +222,8 @@ static int open_source(struct run_in *in, const struct efx_bobject *b)
     }
     struct run_lane *l = add_lane(in, source, format, b->schema.name);
     l->merges = vt == &efx_nexmark_source_vt;
-    return -1;
+    l->id = efx_arena_printf(&in->arena, "source:%s", b->schema.name);
+    return l->id != NULL ? -1 : cli_fail(CLI_FAILED, "efx run: out of memory");
 }
 
 static int open_merge(struct run_in *in)
@@ -385,6 +389,9 @@ static enum run_in_state fill_lane(struct run_in *in, struct run_lane *l, struct
             return RUN_IN_IDLE;
         }
         l->ended = state == EFX_LANE_ENDED;
+        uint64_t over = l->skip < l->own->n_turns ? l->skip : l->own->n_turns;
+        l->at = (uint32_t)over; /* a checkpoint has these */
+        l->skip -= over;
     }
     return l->at < l->own->n_turns ? RUN_IN_MORE : RUN_IN_ENDED;
 }
@@ -397,7 +404,7 @@ static struct run_lane *earliest(struct run_in *in, enum run_in_state *state, st
     *state = RUN_IN_ENDED;
     for (uint32_t i = 0; i < in->n_lanes; i++) {
         struct run_lane *l = &in->lanes[i];
-        if (l->own == NULL) {
+        if (l->own == NULL || l->straight) {
             continue;
         }
         enum run_in_state s = fill_lane(in, l, err);
@@ -414,6 +421,27 @@ static struct run_lane *earliest(struct run_in *in, enum run_in_state *state, st
         }
     }
     return best;
+}
+
+/* A lane that begins behind a position passes its first turns over, then goes straight. */
+static enum run_in_state pump_skip(struct run_in *in, struct run_lane *l, struct efx_err *err)
+{
+    if (l->ready_ns > 0 && now_ns() < l->ready_ns) {
+        return RUN_IN_IDLE;
+    }
+    l->ready_ns = 0;
+    enum run_in_state state = fill_lane(in, l, err);
+    while (state == RUN_IN_MORE && l->at < l->own->n_turns) {
+        if (copy_turn(in, l) != EFX_OK) {
+            return RUN_IN_ENDED;
+        }
+    }
+    if (state == RUN_IN_MORE && l->skip == 0) {
+        efx_builder_close(l->own);
+        l->own = NULL;
+        l->straight = false;
+    }
+    return state;
 }
 
 static enum run_in_state pump_merge(struct run_in *in, struct efx_err *err)
@@ -438,7 +466,9 @@ enum run_in_state run_in_pump(struct run_in *in, struct efx_err *err)
     enum run_in_state all = in->merging ? pump_merge(in, err) : RUN_IN_ENDED;
     for (uint32_t k = 0; k < in->n_lanes && all != RUN_IN_FAILED; k++) {
         struct run_lane *l = &in->lanes[(in->turn + k) % in->n_lanes];
-        enum run_in_state s = l->own != NULL ? RUN_IN_ENDED : pump_lane(in, l, err);
+        enum run_in_state s = l->straight      ? pump_skip(in, l, err)
+                              : l->own != NULL ? RUN_IN_ENDED
+                                               : pump_lane(in, l, err);
         if (s == RUN_IN_FAILED || s == RUN_IN_MORE || (s == RUN_IN_IDLE && all == RUN_IN_ENDED)) {
             all = s;
         }

@@ -55,10 +55,12 @@ static void wait_for_more(struct run *r)
     struct pollfd fds[OPT_LIST_MAX + 1];
     uint32_t n = run_in_fds(&r->in, fds, OPT_LIST_MAX);
     if (r->grpc.alone != NULL) {
-        fds[n++] = (struct pollfd){.fd = efx_alone_fd(r->grpc.alone), .events = POLLIN};
+        fds[n++] = (struct pollfd){.fd = efx_solo_fd(r->grpc.alone), .events = POLLIN};
     }
     uint64_t ns = run_in_wait_ns(&r->in), timer = until_timer_ns(r);
+    uint64_t keep = run_keep_wait_ns(&r->keep);
     ns = timer < ns ? timer : ns;
+    ns = keep < ns ? keep : ns;
     ns = ns < 100000000 ? ns : 100000000; /* a signal between look and wait is seen then */
     struct timespec t = {0, (long)ns};
     if (n_signals == 0 && ns > 0) {
@@ -182,7 +184,7 @@ static void settle(struct run *r)
 static bool goes_on(struct run *r)
 {
     struct efx_err err;
-    return n_signals == 0 && !r->stopped && !r->out.failed && !r->out.gone &&
+    return n_signals == 0 && !r->stopped && !r->keep.stale && !r->out.failed && !r->out.gone &&
            efx_app_error(r->in.app, &err) == EFX_OK;
 }
 
@@ -231,16 +233,22 @@ int run_loop(struct run *r)
             wait_for_more(r);
         }
         run_out_flush(&r->out, false);
+        run_keep_step(&r->keep, state != RUN_IN_MORE);
         show_progress(r, &progress_ns);
     }
     run_grpc_leave(&r->grpc);
     settle(r);
     struct efx_err app_err;
-    if (!r->out.gone && efx_app_error(r->in.app, &app_err) == EFX_OK) {
+    /* With checkpoints a signal only interrupts: what is held goes on in the next process. */
+    bool interrupted = r->keep.on && n_signals > 0 && state != RUN_IN_ENDED;
+    if (!r->out.gone && !interrupted && efx_app_error(r->in.app, &app_err) == EFX_OK) {
         note(r, efx_app_finish(r->in.app, r->drain_ms));
         note(r, efx_app_flush(r->in.app));
     }
     run_out_flush(&r->out, true);
     end_progress(r);
-    return status_of(r, state, &err);
+    bool sound = !r->stopped && !r->out.failed && state != RUN_IN_FAILED;
+    bool kept = !sound || run_keep_last(&r->keep);
+    int status = status_of(r, state, &err);
+    return status == CLI_OK && (!kept || r->keep.stale) ? CLI_FAILED : status;
 }

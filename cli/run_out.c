@@ -115,18 +115,27 @@ static int sink_status(const struct efx_bobject *b, const struct efx_err *err)
                     b->schema.name, err->msg);
 }
 
-static int check_sink(const struct efx_bobject *b)
+static int check_sink(const struct efx_bobject *b, bool *exactly_once)
 {
+    const struct efx_sink_vt *vt = (const struct efx_sink_vt *)b->conf.connector;
+    *exactly_once = false;
     for (uint32_t i = 0; b->conf.raw != NULL && i < b->conf.raw->n; i++) {
         const struct efx_ast_prop *p = &b->conf.raw->v[i];
         if (strcmp(p->key, "delivery") != 0 ||
             efx_str_equal_ci(p->value, efx_str_of("at-least-once"))) {
             continue;
         }
-        bool known = efx_str_equal_ci(p->value, efx_str_of("exactly-once"));
-        return cli_fail(CLI_USER, "efx: stream %s: 'delivery' = '" EFX_STR_FMT "' %s",
-                        b->schema.name, EFX_STR_ARG(p->value),
-                        known ? "is not built yet" : "is neither at-least-once nor exactly-once");
+        if (!efx_str_equal_ci(p->value, efx_str_of("exactly-once"))) {
+            return cli_fail(CLI_USER,
+                            "efx: stream %s: 'delivery' = '" EFX_STR_FMT
+                            "' is neither at-least-once nor exactly-once",
+                            b->schema.name, EFX_STR_ARG(p->value));
+        }
+        if (vt->commit == NULL) {
+            return cli_fail(CLI_USER, "efx: stream %s: the sink '%s' cannot deliver 'exactly-once'",
+                            b->schema.name, vt->base.name);
+        }
+        *exactly_once = true;
     }
     if (b->conf.errors == EFX_ERRORS_DLQ) {
         return cli_fail(CLI_USER, "efx: stream %s: error.strategy dlq of a sink is not built yet",
@@ -144,7 +153,7 @@ static int open_sink(struct run_out *o, const struct efx_bobject *b)
     const struct efx_schema **schemas =
         EFX_NEW_N(&o->arena, const struct efx_schema *, o->program->n_objects);
     struct efx_err err = {0};
-    int status = check_sink(b);
+    int status = check_sink(b, &s->exactly_once);
     if (status >= 0 || schemas == NULL) {
         return status >= 0 ? status : CLI_FAILED;
     }
@@ -160,6 +169,10 @@ static int open_sink(struct run_out *o, const struct efx_bobject *b)
     if (efx_format_make(format, &how, &s->sink_format, &err) != EFX_OK) {
         return sink_status(b, &err);
     }
+    s->sink_fails = b->conf.errors == EFX_ERRORS_FAIL;
+    if (s->exactly_once) {
+        return -1; /* opened when it is known from which checkpoint */
+    }
     struct efx_sink_open open = {.conf = b->conf.connector_conf,
                                  .format = s->sink_format,
                                  .schema = &b->schema,
@@ -168,7 +181,6 @@ static int open_sink(struct run_out *o, const struct efx_bobject *b)
     if (efx_sink_make(vt, &open, efx_world_real(), &s->sink, &err) != EFX_OK) {
         return sink_status(b, &err);
     }
-    s->sink_fails = b->conf.errors == EFX_ERRORS_FAIL;
     return -1;
 }
 
@@ -240,11 +252,12 @@ static int open_format(struct run_out *o, const struct run_out_opts *opts)
     return -1;
 }
 
-static int open_path(struct run_out *o, const char *path)
+static int open_path(struct run_out *o, const char *path, bool keeps)
 {
     int fd = STDOUT_FILENO;
+    o->path = path;
     if (path != NULL && strcmp(path, "-") != 0) {
-        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        fd = open(path, O_WRONLY | O_CREAT | (keeps ? 0 : O_TRUNC) | O_CLOEXEC, 0666);
         if (fd < 0) {
             return cli_fail(CLI_FAILED, "efx run: cannot write %s: %s", path, strerror(errno));
         }
@@ -280,11 +293,11 @@ int run_out_open(struct run_out *o, struct efx *app, const struct run_out_opts *
     if (status < 0 && !opts->discard) {
         status = choose(o, app, opts, sinks);
         status = status < 0 ? open_format(o, opts) : status;
-        status = status < 0 ? open_path(o, opts->path) : status;
+        status = status < 0 ? open_path(o, opts->path, opts->keeps) : status;
     }
     for (uint32_t i = 0; i < n && status < 0; i++) {
         const struct efx_stream *s = efx_stream_at(app, i);
-        if (o->streams[i].to_output || o->streams[i].sink != NULL ||
+        if (o->streams[i].to_output || o->streams[i].sink != NULL || o->streams[i].exactly_once ||
             (s->is_derived && s->name[0] != '!' && s->name[0] != '#')) {
             efx_lib_on(app, i, on_rows, &o->streams[i]);
         }

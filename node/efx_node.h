@@ -63,6 +63,8 @@ struct efx_node_conf {
 
     /* Rows of derived streams, on the engine's thread; for `ordered`. NULL: only subscribers. */
     void (*rows)(void *arg, const struct efx_bobject *stream, const struct efx_rows *rows);
+    /* The engine here is through with a tick of this channel epoch; on the loop. NULL: nobody asks. */
+    void (*done)(void *arg, uint64_t tick);
     /* It has stopped by itself; on the loop. */
     void (*ended)(void *arg, const struct efx_err *why);
     /* One line for people: epochs, losses, checkpoints that failed. NULL: silent. */

@@ -12,7 +12,8 @@ packages=(
     libtomlplusplus-dev libyaml-dev                               # configuration files
     libgrpc-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler          # gRPC
     liblz4-dev libsnappy-dev                                      # compression that clients may use
-    redis-server                                                  # tests and demo start their own
+    redis-server redis-tools                                      # tests and demo start their own
+    python3-yaml                                                  # tests of the chart
 )
 
 if ! command -v dpkg-query >/dev/null; then

@@ -54,11 +54,8 @@ static enum efx_rc lead(struct efx_alone *a, struct efx_err *err)
     EFX_RET(c->vt->take(c, &a->leader, EFX_LEASE_MS_MAX, value, err));
     EFX_RET(efx_ckpt__newest(a->stores->store, &a->last, err));
     EFX_RET(record_of(a, &epoch, err));
-    struct efx_next next = {.from = epoch,
-                            .to = epoch + 1,
-                            .start = a->last,
-                            .leader = &a->leader,
-                            .record = value};
+    struct efx_next next = {
+        .from = epoch, .to = epoch + 1, .start = a->last, .leader = &a->leader, .record = value};
     EFX_RET(c->vt->next_epoch(c, &next, err));
     a->leader.epoch = epoch + 1;
     a->next = a->last + 1;

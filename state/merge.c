@@ -41,8 +41,8 @@ static void drop_chunks(struct efx_ckpt_part *p, const uint64_t *newest)
     for (uint32_t i = 0, until; i < p->n_chunks; i = until) {
         bool needed = false;
         for (until = i; until < p->n_chunks; until++) {
-            needed = needed ||
-                     is_needed(newest, p->no, p->chunks[until].first, p->chunks[until].last);
+            needed =
+                needed || is_needed(newest, p->no, p->chunks[until].first, p->chunks[until].last);
             if (!p->chunks[until].more) {
                 until++;
                 break;
@@ -172,7 +172,8 @@ static enum efx_rc merge_op(struct merging *m, uint64_t key, struct efx_ckpt_op 
         const struct efx_ckpt_op *op = op_of(&m->reports[i].body, key);
         max += op != NULL ? op->n_parts : 0;
     }
-    *to = (struct efx_ckpt_op){.key = key, .parts = EFX_NEW_N(m->arena, struct efx_ckpt_part, max + 1)};
+    *to = (struct efx_ckpt_op){.key = key,
+                               .parts = EFX_NEW_N(m->arena, struct efx_ckpt_part, max + 1)};
     if (to->parts == NULL) {
         return efx_ckpt__no_memory(m->err);
     }
@@ -228,8 +229,9 @@ static enum efx_rc add_named(struct merging *m, const struct efx_ckpt_bytes *fro
         if (strcmp(to[i].name, from->name) != 0) {
             continue;
         }
-        bool same = to[i].bytes.n == from->bytes.n &&
-                    (from->bytes.n == 0 || memcmp(to[i].bytes.p, from->bytes.p, from->bytes.n) == 0);
+        bool same =
+            to[i].bytes.n == from->bytes.n &&
+            (from->bytes.n == 0 || memcmp(to[i].bytes.p, from->bytes.p, from->bytes.n) == 0);
         return weak || same ? EFX_OK
                             : EFX_FAIL(m->err, EFX_EBUG, EFX_KIND_BUG, 0,
                                        "checkpoint %llu: members disagree about %s",
@@ -323,8 +325,9 @@ enum efx_rc efx_manifest_merge(struct efx_arena *arena, const struct efx_manifes
     for (uint32_t i = 0; i < n_reports; i++) {
         if (reports[i].no != head->no || reports[i].epoch != head->epoch) {
             return EFX_FAIL(err, EFX_ESTALE, EFX_KIND_ENV, 0,
-                            "the report of %s is of checkpoint %llu in epoch %llu", reports[i].member,
-                            (unsigned long long)reports[i].no, (unsigned long long)reports[i].epoch);
+                            "the report of %s is of checkpoint %llu in epoch %llu",
+                            reports[i].member, (unsigned long long)reports[i].no,
+                            (unsigned long long)reports[i].epoch);
         }
         head->clock_ms =
             reports[i].clock_ms > head->clock_ms ? reports[i].clock_ms : head->clock_ms;

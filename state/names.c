@@ -172,6 +172,9 @@ enum efx_rc efx_state__check_lease(const struct efx_lease *lease, int64_t for_ms
         memchr(lease->holder, '\0', sizeof lease->holder) == NULL) {
         return EFX_FAIL(err, EFX_EBUG, EFX_KIND_BUG, 0, "a lease without a name or holder");
     }
+    if (strcmp(lease->name, "leader") != 0 && strncmp(lease->name, "member:", 7) != 0) {
+        return EFX_FAIL(err, EFX_EBUG, EFX_KIND_BUG, 0, "'%s' is no name of a lease", lease->name);
+    }
     if (for_ms < 1 || for_ms > EFX_LEASE_MS_MAX || value.n > EFX_LEASE_VALUE_MAX) {
         return EFX_FAIL(err, EFX_ELIMIT, EFX_KIND_BUG, 0,
                         "lease '%s' for %lld ms with %zu bytes: out of bounds", lease->name,

@@ -8,6 +8,7 @@
  * the app as it was and an older checkpoint can take its place.
  */
 #include "ckpt.h"
+#include "efx_crash.h"
 
 #include <stdio.h>
 
@@ -35,10 +36,10 @@ static enum efx_rc read_manifest(struct efx_store *store, const struct efx_manif
                       (unsigned long long)out->no);
     }
     efx_mem_libc.free(&efx_mem_libc, p, max);
-    return rc == EFX_OK ? EFX_OK
-                        : EFX_FAIL(err, rc, inner.kind == 0 ? EFX_KIND_ENV : inner.kind, 0,
-                                   "checkpoint %llu: %.180s", (unsigned long long)info->no,
-                                   inner.msg);
+    return rc == EFX_OK
+               ? EFX_OK
+               : EFX_FAIL(err, rc, inner.kind == 0 ? EFX_KIND_ENV : inner.kind, 0,
+                          "checkpoint %llu: %.180s", (unsigned long long)info->no, inner.msg);
 }
 
 /* Info of manifest `no`, or of the newest below `below` (0 = of all). */
@@ -119,17 +120,17 @@ static enum efx_rc fetch(struct restoring *r, const struct efx_ckpt_chunk *c, st
     if (rc == EFX_OK || rc == EFX_ELIMIT) { /* longer than it should be: damaged, too */
         rc = efx_chunk_check(c, (struct efx_bytes){w.p, rc == EFX_OK ? w.n : 0}, &inner);
     }
-    return rc == EFX_OK ? EFX_OK
-                        : EFX_FAIL(r->err, rc == EFX_EABSENT ? EFX_EPARSE : rc, EFX_KIND_ENV, 0,
-                                   "checkpoint %llu: %.180s", (unsigned long long)r->m->no,
-                                   inner.msg);
+    return rc == EFX_OK
+               ? EFX_OK
+               : EFX_FAIL(r->err, rc == EFX_EABSENT ? EFX_EPARSE : rc, EFX_KIND_ENV, 0,
+                          "checkpoint %llu: %.180s", (unsigned long long)r->m->no, inner.msg);
 }
 
 static bool is_wanted(const struct restoring *r, const struct efx_ckpt_op *op, uint32_t first,
                       uint32_t last)
 {
-    return r->app == NULL || efx_app_load_wants(r->app, op->key, (struct efx_kg_range){first, last},
-                                                NULL);
+    return r->app == NULL ||
+           efx_app_load_wants(r->app, op->key, (struct efx_kg_range){first, last}, NULL);
 }
 
 static enum efx_rc fetch_op(struct restoring *r, const struct efx_ckpt_op *op)
@@ -346,6 +347,7 @@ static enum efx_rc into_app(struct restoring *r)
                         (unsigned long long)r->m->no);
     }
     EFX_RET(efx_app_load_numbering(r->app, head->bytes, r->err));
+    efx_crash_point("in-restore");
     EFX_RET(load_ops(r));
     EFX_RET(efx_app_load_done(r->app, &missing, r->err));
     r->info->n_held_lost = missing.n_held;

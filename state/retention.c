@@ -31,8 +31,8 @@ static enum efx_rc add(struct names *s, const struct efx_chunk_name *name)
 {
     if (s->n == s->max) {
         uint32_t max = s->max == 0 ? NAMES_START : s->max * 2;
-        struct efx_chunk_name *more = efx_mem_grow(&efx_mem_libc, s->v, s->max * sizeof *more,
-                                                   max * sizeof *more);
+        struct efx_chunk_name *more =
+            efx_mem_grow(&efx_mem_libc, s->v, s->max * sizeof *more, max * sizeof *more);
         if (more == NULL) {
             return EFX_ENOMEM;
         }

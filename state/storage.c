@@ -12,6 +12,7 @@
 #include "efx_storage.h"
 
 #include "ckpt.h"
+#include "efx_crash.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -49,7 +50,7 @@ struct efx_storage {
     struct efx_report report;
     uint8_t *report_bytes;
     size_t n_report_bytes;
-    bool unsettled;                /* report waits for the leader's word */
+    bool unsettled;                 /* report waits for the leader's word */
     struct efx_arena kept_arena[2]; /* parts that no manifest names yet (C7), turn by turn */
     uint32_t kept_at;
     uint32_t n_kept;
@@ -93,8 +94,8 @@ static struct chain *chain_of(struct efx_storage *s, const struct efx_saved_op *
     }
     if (s->n_chains == s->chains_max) {
         uint32_t max = s->chains_max == 0 ? 64 : s->chains_max * 2;
-        struct chain *more = efx_mem_grow(&efx_mem_libc, s->chains,
-                                          s->chains_max * sizeof *more, max * sizeof *more);
+        struct chain *more = efx_mem_grow(&efx_mem_libc, s->chains, s->chains_max * sizeof *more,
+                                          max * sizeof *more);
         if (more == NULL) {
             return NULL;
         }
@@ -143,9 +144,9 @@ static void drop_put(struct efx_storage *s)
 static enum efx_rc flush_put(struct efx_storage *s, struct efx_err *err)
 {
     struct efx_store *store = s->conf.store;
-    enum efx_rc rc = s->n_put == 0 ? EFX_OK
-                                   : store->vt->put_chunks(store, s->put_name, s->put_bytes,
-                                                           s->n_put, err);
+    enum efx_rc rc = s->n_put == 0
+                         ? EFX_OK
+                         : store->vt->put_chunks(store, s->put_name, s->put_bytes, s->n_put, err);
     drop_put(s);
     return rc;
 }
@@ -176,8 +177,8 @@ struct cutting { /* an operator's sections, into chunks */
     struct efx_err *err;
 };
 
-static enum efx_rc one_chunk(struct cutting *c, uint32_t first, uint32_t last,
-                             struct efx_bytes raw, bool more)
+static enum efx_rc one_chunk(struct cutting *c, uint32_t first, uint32_t last, struct efx_bytes raw,
+                             bool more)
 {
     EFX_ASSERT(c->part->n_chunks < c->max);
     struct efx_ckpt_chunk_in in = {.no = c->part->no,
@@ -285,8 +286,8 @@ static enum efx_rc add_kept(struct efx_storage *s, struct efx_err *err)
     uint32_t n = efx_saved_n(saved);
     for (uint32_t i = 0; i < s->n_kept; i++) {
         struct efx_ckpt_op copy;
-        struct efx_ckpt_op *op = report_op(s, s->kept[i].key, s->kept[i].name,
-                                           s->kept[i].n_parts + n + 1);
+        struct efx_ckpt_op *op =
+            report_op(s, s->kept[i].key, s->kept[i].name, s->kept[i].n_parts + n + 1);
         if (op == NULL || efx_ckpt__copy_op(&s->report_arena, &s->kept[i], &copy) != EFX_OK) {
             return efx_ckpt__no_memory(err);
         }
@@ -452,8 +453,8 @@ static enum efx_rc encode_report(struct efx_storage *s, struct efx_err *err)
     efx_mem_libc.free(&efx_mem_libc, s->report_bytes, s->n_report_bytes);
     s->report_bytes = NULL;
     s->n_report_bytes = 0;
-    EFX_RET(efx_report_encode(&s->report, &efx_mem_libc, &s->report_bytes, &s->n_report_bytes,
-                              err));
+    EFX_RET(
+        efx_report_encode(&s->report, &efx_mem_libc, &s->report_bytes, &s->n_report_bytes, err));
     s->outcome.report = (struct efx_bytes){s->report_bytes, s->n_report_bytes};
     return EFX_OK;
 }
@@ -469,6 +470,7 @@ static enum efx_rc run_job(struct efx_storage *s, struct efx_err *err)
                                     .member = s->conf.member,
                                     .clock_ms = efx_saved_clock_ms(j->saved)};
     enum efx_rc rc = EFX_OK;
+    efx_crash_point("before-sinks");
     if (j->finish != NULL) {
         rc = j->finish(j->finish_arg, s->outcome.no, &receipts, &n_receipts, err);
     }
@@ -484,6 +486,7 @@ static enum efx_rc run_job(struct efx_storage *s, struct efx_err *err)
     b->n_receipts = n_receipts;
     b->receipts = given.own;
     b->positions = positions.own;
+    efx_crash_point("before-chunks");
     rc = rc == EFX_OK ? add_sections(s, err) : rc;
     enum efx_rc stored = rc == EFX_OK ? store_all(s, err) : rc;
     drop_put(s);
@@ -493,11 +496,13 @@ static enum efx_rc run_job(struct efx_storage *s, struct efx_err *err)
         forget_kept(s);
         return stored;
     }
+    efx_crash_point("after-chunks");
     if (!s->conf.commits) {
         s->unsettled = true;
         return encode_report(s, err);
     }
     rc = merge_and_commit(s, err);
+    efx_crash_point("after-manifest");
     if (rc == EFX_OK) {
         forget_kept(s);
         tidy_up(s);

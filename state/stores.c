@@ -2,6 +2,7 @@
 #include "efx_stores.h"
 
 #include "local.h"
+#include "redis.h"
 #include "url.h"
 
 enum { TEXT_BYTES_MAX = 256 * 1024 };
@@ -102,11 +103,31 @@ static enum efx_rc open_both(struct efx_stores *s, enum efx_scheme scheme,
     } kind[] = {
         [EFX_SCHEME_MEMORY] = {&efx_store__memory, &efx_coord__memory, true},
         [EFX_SCHEME_DIR] = {&efx_store__dir, &efx_coord__dir, true},
+        [EFX_SCHEME_REDIS] = {&efx_store__redis, &efx_coord__redis, false},
     };
     EFX_RET(open_store(s, kind[scheme].store, NULL, conf, err));
     struct efx_local *place =
         kind[scheme].local ? ((struct efx_local_store *)s->store)->place : NULL;
     return open_coord(s, kind[scheme].coord, place, conf, err);
+}
+
+/* The caller's texts need not outlive the call. */
+static enum efx_rc copy_texts(struct efx_stores *s, struct efx_stores_conf *conf,
+                              struct efx_err *err)
+{
+    const char **const text[] = {&conf->cluster, &conf->app,     &conf->prefix, &conf->ca,
+                                 &conf->cert,    &conf->key,     &conf->path,   &conf->host,
+                                 &conf->user,    &conf->password};
+    for (uint32_t i = 0; i < sizeof text / sizeof text[0]; i++) {
+        if (*text[i] != NULL) {
+            *text[i] = efx_arena_str(&s->arena, *text[i], strlen(*text[i]));
+            if (*text[i] == NULL) {
+                return EFX_FAIL(err, EFX_ELIMIT, EFX_KIND_USER, 0,
+                                "the store's settings are longer than %d bytes", TEXT_BYTES_MAX);
+            }
+        }
+    }
+    return EFX_OK;
 }
 
 enum efx_rc efx_stores_open(struct efx_stores **out, const char *url,
@@ -117,7 +138,10 @@ enum efx_rc efx_stores_open(struct efx_stores **out, const char *url,
     struct efx_stores_conf whole = conf != NULL ? *conf : (struct efx_stores_conf){0};
     enum efx_scheme scheme = 0;
     EFX_RET(create(&s, world, &efx_mem_libc, err));
-    enum efx_rc rc = efx_state__url_parse(url, &whole, &s->arena, &scheme, err);
+    enum efx_rc rc = copy_texts(s, &whole, err);
+    if (rc == EFX_OK) {
+        rc = efx_state__url_parse(url, &whole, &s->arena, &scheme, err);
+    }
     if (rc == EFX_OK) {
         rc = open_both(s, scheme, &whole, err);
     }

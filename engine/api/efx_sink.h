@@ -6,13 +6,16 @@
 
 /* A sink: rows out of the graph, at once (at least once) or with the checkpoint (exactly once).
  *
- *   write write │ mark 7 │ prepare(7) ── receipt ──► manifest 7 stands ──► commit(7, receipt)
+ *   write write │ mark 7 │ prepare(7) … prepare(7) ── receipt ──► manifest 7 stands ──► commit(7,
+ *   receipt)
  *
  *   7 came to nothing       no call; what it staged is prepare(8)'s
  *   back to 6               close, open(start 6), abort(6), commit(6) again
  *   back to 4 by hand       close, open(start 7), abort(7), undo(5 .. 6)
  *
- * prepare makes durable but not visible what was written before the mark. commit makes it visible
+ * prepare makes durable but not visible what was written before the mark. Its first call only cuts
+ * (EFX_AGAIN: call again), at the mark, in the writer's place; the second may take long, may run
+ * beside writes on the storage thread, and fills the receipt. commit makes it visible
  * from the receipt alone, on any node, any number of times. abort deletes what was staged above
  * `start` before this epoch; staged names carry number, epoch and part, so a node that slept cannot
  * touch what came after it. At least once: prepare flushes, the rest is NULL.
@@ -53,12 +56,11 @@ struct efx_sink_vt {
     /* No more input is at hand, or it is time. */
     enum efx_rc (*flush)(struct efx_sink *self, struct efx_err *err);
     enum efx_rc (*prepare)(struct efx_sink *self, uint64_t no, struct efx_writer *receipt,
-                           struct efx_wake *done);
+                           struct efx_err *err);
     enum efx_rc (*commit)(struct efx_sink *self, uint64_t no, struct efx_bytes receipt,
-                          struct efx_wake *done);
-    enum efx_rc (*abort)(struct efx_sink *self, uint64_t start, struct efx_wake *done);
-    enum efx_rc (*undo)(struct efx_sink *self, uint64_t first, uint64_t last,
-                        struct efx_wake *done);
+                          struct efx_err *err);
+    enum efx_rc (*abort)(struct efx_sink *self, uint64_t start, struct efx_err *err);
+    enum efx_rc (*undo)(struct efx_sink *self, uint64_t first, uint64_t last, struct efx_err *err);
     void (*close)(struct efx_sink *self);
 };
 

@@ -26,6 +26,8 @@ struct efx_source {
     const struct efx_source_vt *vt;
     struct efx_world *world;
     uint64_t wait_ns; /* after EFX_AGAIN: when to ask again, from now */
+    uint64_t at[2];   /* position behind what read brought; word 0 as above */
+    bool rewinds;     /* seek can go back there, also in a later process */
 };
 
 struct efx_source_open {

@@ -283,6 +283,7 @@ static enum efx_rc open_datagen(struct efx_source *self, const struct efx_source
     const struct conf *conf = how->conf;
     s->pace = (struct efx_pace){.per_s = conf->rate, .total = conf->rows};
     s->seed = (uint64_t)conf->seed;
+    self->rewinds = true;
     s->stream = how->stream;
     s->schema = how->streams[how->stream];
     return efx_datagen_cols(how->arena, s->schema, how->props, how->n_props, &s->cols, err);
@@ -291,7 +292,9 @@ static enum efx_rc open_datagen(struct efx_source *self, const struct efx_source
 static enum efx_rc read_datagen(struct efx_source *self, struct efx_chunk *out)
 {
     struct datagen_source *s = (struct datagen_source *)self;
-    return efx_pace_read(&s->pace, self->world, out, &self->wait_ns);
+    enum efx_rc rc = efx_pace_read(&s->pace, self->world, out, &self->wait_ns);
+    self->at[0] = s->pace.next;
+    return rc;
 }
 
 static enum efx_rc seek(struct efx_source *self, const struct efx_pos *pos, uint32_t n,
@@ -299,7 +302,7 @@ static enum efx_rc seek(struct efx_source *self, const struct efx_pos *pos, uint
 {
     struct datagen_source *s = (struct datagen_source *)self;
     (void)err;
-    s->pace.next = n > 0 ? pos[0].next[0] : 0;
+    s->pace.next = s->pace.from = self->at[0] = n > 0 ? pos[0].next[0] : 0;
     return EFX_OK;
 }
 

@@ -35,12 +35,31 @@ struct efx_lane {
     uint64_t n_lines; /* of chunks before this one */
     bool busy;        /* the chunk is not wholly decoded */
     bool ended;
-    bool dropping; /* the rest of a line that was too long */
+    bool dropping;         /* the rest of a line that was too long */
+    uint64_t run_at[2];    /* position where what is, or was last, decoded begins */
+    uint64_t run_lines;    /* lines before it */
+    uint64_t run_turns;    /* turns that it gave to builders so far */
+    struct efx_bytes head; /* bytes of the prologue */
+};
+
+/* How far a source is taken: a place where decoding can begin, and turns behind it that are taken
+ * already. */
+struct efx_lane_pos {
+    uint64_t at[2];
+    uint64_t taken;
+    uint64_t n_lines;
+    struct efx_bytes head; /* of the lane, or the caller's */
 };
 
 void efx_lane_init(struct efx_lane *l, struct efx_arena *arena, struct efx_source *source,
                    struct efx_format *format, const char *name);
 enum efx_lane_state efx_lane_pump(struct efx_lane *l, struct efx_builder *out, struct efx_err *err);
 void efx_lane_close(struct efx_lane *l);
+
+/* Where it is, if the last `untaken` turns that it gave are not taken yet; all of them came from its
+ * last call of pump. false: its source cannot go back. */
+bool efx_lane_pos(const struct efx_lane *l, uint64_t untaken, struct efx_lane_pos *out);
+/* Before the first pump. The first pos->taken turns that come then are the caller's to pass over. */
+enum efx_rc efx_lane_seek(struct efx_lane *l, const struct efx_lane_pos *pos, struct efx_err *err);
 
 #endif /* EFX_LANE_H */

@@ -13,6 +13,7 @@ struct efx_pace {
     int64_t per_s; /* 0: as fast as possible */
     int64_t total; /* EFX_TS_NONE: without end */
     uint64_t next; /* row */
+    uint64_t from; /* first row of this process: a restored position */
     uint64_t start_ns;
 };
 

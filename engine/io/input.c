@@ -48,6 +48,7 @@ static enum efx_rc open_input(struct efx_source *self, const struct efx_source_o
     }
     s->waits = !S_ISREG(st.st_mode);
     s->size_bytes = s->waits ? 0 : (uint64_t)st.st_size;
+    self->rewinds = !s->waits;
     s->begins = s->complete = true;
     s->packing = ends_with(s->path, ".zst") ? ZSTD : ends_with(s->path, ".gz") ? GZIP : PLAIN;
     if (s->packing != PLAIN) {
@@ -126,6 +127,7 @@ static enum efx_rc read_input(struct efx_source *self, struct efx_chunk *out)
 {
     struct input *s = (struct input *)self;
     enum efx_rc rc;
+    size_t before = out->n_bytes;
     out->begins = s->begins;
     out->ends = false;
     if (s->packing != PLAIN) {
@@ -136,9 +138,50 @@ static enum efx_rc read_input(struct efx_source *self, struct efx_chunk *out)
         out->n_bytes += n;
         rc = rc == EFX_OK && s->ended ? EFX_DONE : rc;
     }
+    self->at[0] += out->n_bytes - before;
     s->begins = s->begins && rc != EFX_OK;
     out->ends = rc == EFX_DONE;
     return rc;
+}
+
+/* Of a packed file the position counts what comes out, so the way there is read again. */
+static enum efx_rc skip_packed(struct input *s, uint64_t left, struct efx_err *err)
+{
+    uint8_t *buf = efx_mem_libc.alloc(&efx_mem_libc, PACKED_BYTES);
+    enum efx_rc rc = buf == NULL ? EFX_ENOMEM : EFX_OK;
+    while (rc == EFX_OK && left > 0) {
+        size_t max = left < PACKED_BYTES ? (size_t)left : PACKED_BYTES;
+        struct efx_chunk to = {.bytes = buf, .max_bytes = max};
+        rc = read_packed(s, &to);
+        left -= to.n_bytes;
+    }
+    efx_mem_libc.free(&efx_mem_libc, buf, PACKED_BYTES);
+    return rc == EFX_OK ? EFX_OK
+                        : EFX_FAIL(err, EFX_EIO, EFX_KIND_ENV, 0,
+                                   "%s is shorter than when the checkpoint was made", s->path);
+}
+
+static enum efx_rc seek_input(struct efx_source *self, const struct efx_pos *pos, uint32_t n,
+                              struct efx_err *err)
+{
+    struct input *s = (struct input *)self;
+    if (n == 0 || !self->rewinds) {
+        return EFX_OK;
+    }
+    self->at[0] = pos[0].next[0];
+    s->begins = self->at[0] == 0;
+    if (s->packing != PLAIN) {
+        return skip_packed(s, self->at[0], err);
+    }
+    if (self->at[0] > s->size_bytes) {
+        return EFX_FAIL(err, EFX_EIO, EFX_KIND_ENV, 0,
+                        "%s is shorter than when the checkpoint was made", s->path);
+    }
+    s->read_bytes = self->at[0];
+    return lseek(s->fd, (off_t)self->at[0], SEEK_SET) >= 0
+               ? EFX_OK
+               : EFX_FAIL(err, EFX_EIO, EFX_KIND_ENV, 0, "cannot seek in %s: %s", s->path,
+                          strerror(errno));
 }
 
 static void close_input(struct efx_source *self)
@@ -178,5 +221,6 @@ const struct efx_source_vt efx_input_source_vt = {
     .stream = true,
     .open = open_input,
     .read = read_input,
+    .seek = seek_input,
     .close = close_input,
 };

@@ -75,11 +75,25 @@ static bool drop(struct efx_lane *l)
 static void begin(struct efx_lane *l, size_t whole, uint16_t code)
 {
     l->whole = whole;
+    l->run_at[0] = l->source->at[0] - l->chunk.n_bytes;
+    l->run_at[1] = l->source->at[1];
+    l->run_lines = l->n_lines;
+    l->run_turns = 0;
     l->msgs[0] = (struct efx_msg){.len = (uint32_t)whole, .ts_ms = EFX_TS_NONE, .code = code};
     l->chunk.n_msgs = 1;
     l->chunk.prologue = l->prologue;
     l->d = (struct efx_decode){.chunk = &l->chunk};
     l->busy = true;
+}
+
+static bool keep_head(struct efx_lane *l, size_t n)
+{
+    uint8_t *p = efx_arena_bytes(l->arena, n + 1);
+    if (p != NULL) {
+        memcpy(p, l->chunk.bytes, n);
+        l->head = (struct efx_bytes){p, n};
+    }
+    return p != NULL;
 }
 
 /* The header, once per file. EFX_AGAIN: not there as a whole yet. */
@@ -98,6 +112,9 @@ static enum efx_rc read_prologue(struct efx_lane *l, struct efx_err *err)
         head.n++;
     }
     enum efx_rc rc = l->format->vt->prologue(l->format, head, &used, made, err);
+    if (rc == EFX_OK && !keep_head(l, used)) {
+        return EFX_ENOMEM;
+    }
     if (rc == EFX_OK) {
         l->prologue = made;
         for (size_t i = 0; i < used; i++) {
@@ -169,6 +186,9 @@ static enum efx_lane_state read_rows(struct efx_lane *l, struct efx_err *err)
     if (rc == EFX_OK) {
         l->d = (struct efx_decode){.chunk = &l->chunk};
         l->busy = true;
+        l->run_at[0] = l->source->at[0] - l->msgs[0].len;
+        l->run_at[1] = l->source->at[1];
+        l->run_turns = 0;
         return EFX_LANE_MORE;
     }
     l->ended = rc == EFX_DONE;
@@ -181,9 +201,10 @@ static enum efx_lane_state read_rows(struct efx_lane *l, struct efx_err *err)
 
 static enum efx_lane_state decode(struct efx_lane *l, struct efx_builder *out, struct efx_err *err)
 {
-    uint32_t before = out->n_rejects;
+    uint32_t before = out->n_rejects, turns = out->n_turns;
     enum efx_rc rc = l->format != NULL ? l->format->vt->decode(l->format, &l->d, out)
                                        : l->source->vt->fill(l->source, &l->d, out);
+    l->run_turns += out->n_turns - turns;
     for (uint32_t i = before; i < out->n_rejects; i++) {
         out->rejects[i].line += (uint32_t)l->n_lines;
     }
@@ -207,4 +228,45 @@ enum efx_lane_state efx_lane_pump(struct efx_lane *l, struct efx_builder *out, s
         return efx_builder_full(out) ? EFX_LANE_FULL : decode(l, out, err);
     }
     return l->format != NULL ? read_stream(l, err) : read_rows(l, err);
+}
+
+/* ---- positions ---- */
+
+bool efx_lane_pos(const struct efx_lane *l, uint64_t untaken, struct efx_lane_pos *out)
+{
+    bool inside = l->busy || l->dropping || untaken > 0;
+    *out = (struct efx_lane_pos){.head = l->head};
+    out->at[1] = inside ? l->run_at[1] : l->source->at[1];
+    out->at[0] = inside              ? l->run_at[0]
+                 : l->format != NULL ? l->source->at[0] - l->chunk.n_bytes
+                                     : l->source->at[0];
+    out->n_lines = inside ? l->run_lines : l->n_lines;
+    out->taken = inside ? l->run_turns - untaken : 0;
+    return l->source->rewinds;
+}
+
+enum efx_rc efx_lane_seek(struct efx_lane *l, const struct efx_lane_pos *pos, struct efx_err *err)
+{
+    struct efx_pos at = {.next = {pos->at[0], pos->at[1]}};
+    if (!l->source->rewinds || l->source->vt->seek == NULL) {
+        return EFX_FAIL(err, EFX_EBUG, EFX_KIND_BUG, 0, "%s cannot go back", l->name);
+    }
+    EFX_RET(l->source->vt->seek(l->source, &at, 1, err));
+    l->n_lines = pos->n_lines;
+    if (pos->head.n > 0 && l->format != NULL && l->format->vt->prologue_bytes > 0) {
+        size_t used = 0;
+        void *made = efx_arena_alloc(l->arena, 1, l->format->vt->prologue_bytes, 8);
+        if (made == NULL) {
+            return EFX_ENOMEM;
+        }
+        EFX_RET(l->format->vt->prologue(l->format, pos->head, &used, made, err));
+        uint8_t *p = efx_arena_bytes(l->arena, pos->head.n + 1);
+        if (p == NULL) {
+            return EFX_ENOMEM;
+        }
+        memcpy(p, pos->head.p, pos->head.n);
+        l->head = (struct efx_bytes){p, pos->head.n};
+        l->prologue = made;
+    }
+    return EFX_OK;
 }

@@ -175,6 +175,7 @@ static enum efx_rc open_nexmark(struct efx_source *self, const struct efx_source
         .total = conf->events < 0 ? EFX_TS_NONE : rows_among(s->kind, conf->events)};
     s->seed = (uint64_t)conf->seed;
     s->first_ms = conf->first_ms;
+    self->rewinds = true;
     s->stream = how->stream;
     s->schema = how->streams[how->stream];
     s->field = EFX_NEW_N(how->arena, enum field, s->schema->n_cols + 1);
@@ -354,7 +355,9 @@ static enum efx_rc put_row(const struct nexmark_source *s, uint64_t row, struct 
 static enum efx_rc read_nexmark(struct efx_source *self, struct efx_chunk *out)
 {
     struct nexmark_source *s = (struct nexmark_source *)self;
-    return efx_pace_read(&s->pace, self->world, out, &self->wait_ns);
+    enum efx_rc rc = efx_pace_read(&s->pace, self->world, out, &self->wait_ns);
+    self->at[0] = s->pace.next;
+    return rc;
 }
 
 static enum efx_rc seek(struct efx_source *self, const struct efx_pos *pos, uint32_t n,
@@ -362,7 +365,7 @@ static enum efx_rc seek(struct efx_source *self, const struct efx_pos *pos, uint
 {
     struct nexmark_source *s = (struct nexmark_source *)self;
     (void)err;
-    s->pace.next = n > 0 ? pos[0].next[0] : 0;
+    s->pace.next = s->pace.from = self->at[0] = n > 0 ? pos[0].next[0] : 0;
     return EFX_OK;
 }
 

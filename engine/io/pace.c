@@ -23,9 +23,9 @@ enum efx_rc efx_pace_read(struct efx_pace *p, struct efx_world *world, struct ef
     uint64_t now = world->clock->monotonic_ns(world);
     p->start_ns = p->start_ns == 0 ? now : p->start_ns;
     if (p->per_s > 0) {
-        uint64_t until = due(p, now - p->start_ns);
+        uint64_t until = p->from + due(p, now - p->start_ns);
         if (until <= p->next) {
-            uint64_t at = (p->next + 1) * SECOND_NS / (uint64_t)p->per_s + 1;
+            uint64_t at = (p->next - p->from + 1) * SECOND_NS / (uint64_t)p->per_s + 1;
             *wait_ns = at > now - p->start_ns ? at - (now - p->start_ns) : 1;
             return EFX_AGAIN;
         }

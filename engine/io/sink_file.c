@@ -1,4 +1,5 @@
-/* The file sink: a message a line, at least once; full or old files are put aside.
+/* The file sink: a message a line, at least once; full or old files are put aside. Exactly once it
+ * is a folder of parts, file_parts.h.
  *
  *   out.ndjson ── file.rotate.* ──► out.ndjson.1, out.ndjson.2 … (.zst)
  *        └ new events
@@ -7,6 +8,7 @@
  */
 #include "efx_io.h"
 #include "efx_out.h"
+#include "file_parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,6 +70,8 @@ struct file_sink {
     uint64_t size_bytes; /* of the file when it was opened */
     uint64_t opened_ns, flushed_ns;
     uint32_t next_no; /* of the next file put aside */
+    bool exactly_once;
+    struct file_parts parts; /* exactly once: all there is */
 };
 
 static uint64_t now_ns(const struct file_sink *s)
@@ -104,6 +108,17 @@ static enum efx_rc open_file(struct efx_sink *self, const struct efx_sink_open *
     s->format = how->format;
     s->stream = how->stream;
     s->next_no = 1;
+    s->exactly_once = how->exactly_once;
+    if (s->exactly_once) {
+        efx_out_init(&s->out, -1);
+        if (s->conf->rotate_bytes > 0 || s->conf->rotate_ms > 0 || !s->conf->append ||
+            s->conf->compression[0] == 'z') {
+            return EFX_FAIL(err, EFX_EPARSE, EFX_KIND_USER, 1107,
+                            "'file.rotate.*' and 'file.append' = 'false' do not go with 'delivery' "
+                            "= 'exactly-once': every checkpoint begins a file");
+        }
+        return efx_parts__open(&s->parts, how, s->conf->path, err);
+    }
     if (s->conf->compression[0] == 'z' && s->conf->rotate_bytes == 0 && s->conf->rotate_ms == 0) {
         return EFX_FAIL(err, EFX_EPARSE, EFX_KIND_USER, 1107,
                         "'file.rotate.compression' needs a size or an interval");
@@ -196,6 +211,9 @@ static bool is_due(const struct file_sink *s)
 static enum efx_rc flush(struct efx_sink *self, struct efx_err *err)
 {
     struct file_sink *s = (struct file_sink *)self;
+    if (s->exactly_once) {
+        return EFX_OK; /* nobody sees it before its checkpoint */
+    }
     s->flushed_ns = now_ns(s);
     return efx_out_flush(&s->out, err);
 }
@@ -219,15 +237,48 @@ static enum efx_rc write_rows(struct file_sink *s, struct efx_rows *rows, struct
 static enum efx_rc write_file(struct efx_sink *self, struct efx_rows *rows, struct efx_err *err)
 {
     struct file_sink *s = (struct file_sink *)self;
+    if (s->exactly_once) {
+        return efx_parts__write(&s->parts, rows, err);
+    }
     EFX_RET(write_rows(s, rows, err));
     bool now = s->conf->flush_ms == 0 ||
                now_ns(s) - s->flushed_ns >= (uint64_t)s->conf->flush_ms * 1000000;
     return now ? flush(self, err) : EFX_OK;
 }
 
+/* ---- with the checkpoint ---- */
+
+static enum efx_rc prepare(struct efx_sink *self, uint64_t no, struct efx_writer *receipt,
+                           struct efx_err *err)
+{
+    struct file_sink *s = (struct file_sink *)self;
+    return s->exactly_once ? efx_parts__prepare(&s->parts, no, receipt, err) : flush(self, err);
+}
+
+static enum efx_rc commit(struct efx_sink *self, uint64_t no, struct efx_bytes receipt,
+                          struct efx_err *err)
+{
+    return efx_parts__commit(&((struct file_sink *)self)->parts, no, receipt, err);
+}
+
+static enum efx_rc abort_parts(struct efx_sink *self, uint64_t start, struct efx_err *err)
+{
+    return efx_parts__abort(&((struct file_sink *)self)->parts, start, err);
+}
+
+static enum efx_rc undo(struct efx_sink *self, uint64_t first, uint64_t last, struct efx_err *err)
+{
+    return efx_parts__undo(&((struct file_sink *)self)->parts, first, last, err);
+}
+
 static void close_file(struct efx_sink *self)
 {
     struct file_sink *s = (struct file_sink *)self;
+    if (s->exactly_once) {
+        efx_parts__close(&s->parts);
+        efx_out_fini(&s->out);
+        return;
+    }
     if (s->out.fd >= 0) {
         (void)efx_out_flush(&s->out, NULL);
         (void)close(s->out.fd);
@@ -247,5 +298,9 @@ const struct efx_sink_vt efx_file_sink_vt = {
     .open = open_file,
     .write = write_file,
     .flush = flush,
+    .prepare = prepare,
+    .commit = commit,
+    .abort = abort_parts,
+    .undo = undo,
     .close = close_file,
 };

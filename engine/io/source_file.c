@@ -3,13 +3,16 @@
  *   path ──► file 1 ─ read … read ─┬ renamed away, another there ─► its rest, then that one
  *                                  └ cut to nothing ─► from its beginning again
  *
- * It polls: where nothing is new it looks at the name every file.poll.interval.ms. Position word 0:
- * bytes of the present file.
+ * It polls: where nothing is new it looks at the name every file.poll.interval.ms. Position: bytes
+ * of the present file, its inode. A file that was renamed while nobody read is looked for in its
+ * folder by that, and read to its end before the one that has its name now.
  */
 #include "efx_io.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -68,10 +71,10 @@ struct file_source {
     bool begins;  /* nothing of the present file was read */
 };
 
-static bool open_path(struct file_source *s)
+static bool open_as(struct file_source *s, const char *path)
 {
     struct stat st;
-    int fd = open(s->conf->path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) != 0) {
         return false;
     }
@@ -83,7 +86,14 @@ static bool open_path(struct file_source *s)
     s->skip = s->at_bytes == 0 ? s->conf->skip_lines : 0;
     s->begins = true;
     s->seen = true;
+    s->base.at[0] = s->at_bytes;
+    s->base.at[1] = (uint64_t)st.st_ino;
     return true;
+}
+
+static bool open_path(struct file_source *s)
+{
+    return open_as(s, s->conf->path);
 }
 
 static enum efx_rc open_file(struct efx_source *self, const struct efx_source_open *how,
@@ -92,6 +102,7 @@ static enum efx_rc open_file(struct efx_source *self, const struct efx_source_op
     struct file_source *s = (struct file_source *)self;
     s->conf = how->conf;
     s->fd = -1;
+    self->rewinds = true;
     if (!open_path(s) && (s->conf->require_exists || !s->conf->follow || errno != ENOENT)) {
         return EFX_FAIL(err, EFX_EABSENT, EFX_KIND_ENV, 0, "cannot read %s: %s", s->conf->path,
                         strerror(errno));
@@ -143,7 +154,7 @@ static enum efx_rc at_end(struct file_source *s, struct efx_chunk *out)
     s->base.wait_ns = (uint64_t)s->conf->poll_ms * 1000000;
     if (is_cut(s)) {
         out->n_bytes = 0; /* the rest of a line that is gone */
-        s->at_bytes = 0;
+        s->at_bytes = s->base.at[0] = 0;
         s->skip = s->conf->skip_lines;
         s->begins = true;
         (void)lseek(s->fd, 0, SEEK_SET);
@@ -176,22 +187,53 @@ static enum efx_rc read_file(struct efx_source *self, struct efx_chunk *out)
     out->begins = s->begins;
     s->begins = false;
     s->at_bytes += (uint64_t)n;
+    self->at[0] = s->at_bytes;
     out->n_bytes += skip_lines(s, out->bytes + out->n_bytes, (size_t)n);
     return EFX_OK;
+}
+
+/* The file of this inode in the folder; false: it is not there any more. */
+static bool open_renamed(struct file_source *s, ino_t ino)
+{
+    char folder[4096], path[4096 + 256 + 2];
+    const char *slash = strrchr(s->conf->path, '/');
+    int n = slash == NULL ? 1 : (int)(slash - s->conf->path) + 1;
+    (void)snprintf(folder, sizeof folder, "%.*s", n, slash == NULL ? "." : s->conf->path);
+    DIR *d = opendir(folder);
+    bool found = false;
+    for (struct dirent *e; d != NULL && !found && (e = readdir(d)) != NULL;) {
+        if (e->d_ino == ino) {
+            (void)snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+            found = open_as(s, path);
+        }
+    }
+    if (d != NULL) {
+        (void)closedir(d);
+    }
+    return found;
 }
 
 static enum efx_rc seek(struct efx_source *self, const struct efx_pos *pos, uint32_t n,
                         struct efx_err *err)
 {
     struct file_source *s = (struct file_source *)self;
-    if (n == 0 || (s->fd < 0 && !open_path(s))) {
+    if (n == 0) {
+        return EFX_OK;
+    }
+    if (pos[0].next[1] != 0 && (s->fd < 0 || (uint64_t)s->ino != pos[0].next[1])) {
+        int now = s->fd;
+        if (open_renamed(s, (ino_t)pos[0].next[1]) && now >= 0) {
+            (void)close(now);
+        }
+    }
+    if (s->fd < 0 && !open_path(s)) {
         return EFX_OK;
     }
     if (lseek(s->fd, (off_t)pos[0].next[0], SEEK_SET) < 0) {
         return EFX_FAIL(err, EFX_EIO, EFX_KIND_ENV, 0, "cannot seek in %s: %s", s->conf->path,
                         strerror(errno));
     }
-    s->at_bytes = pos[0].next[0];
+    s->at_bytes = self->at[0] = pos[0].next[0];
     s->begins = s->at_bytes == 0;
     s->skip = s->begins ? s->conf->skip_lines : 0;
     return EFX_OK;

@@ -110,6 +110,19 @@ static enum efx_rc args_eval(struct op_select *self, struct select_in *in, struc
     return fails.any ? args_failed(self, in, &fails) : EFX_OK;
 }
 
+/* Of the rows, for aggregates by number: a join gives its own, a window's rows get theirs here. */
+static const uint64_t *numbers(struct op_select *self, const struct select_in *in)
+{
+    if (in->b.number != NULL) {
+        return in->b.number;
+    }
+    uint64_t *number = efx_scratch_zero(self->base.ctx, (in->rows.until + 1) * sizeof *number);
+    for (uint32_t i = 0; i < in->n && self->window != NULL; i++) {
+        number[in->at[i]] = ++self->last_number;
+    }
+    return number;
+}
+
 enum efx_rc efx_select__in(struct op_select *self, const struct efx_step *step,
                            const struct efx_rows *rows, struct select_in *in)
 {
@@ -133,11 +146,7 @@ enum efx_rc efx_select__in(struct op_select *self, const struct efx_step *step,
     in->dense = rows->from == 0 && in->n == rows->until;
     in->id = NULL;
     if (self->number_col != EFX_NO_COL) {
-        uint64_t *number = efx_scratch(ctx, (rows->until + 1) * sizeof *number);
-        for (uint32_t i = 0; i < in->n; i++) {
-            number[in->at[i]] = ++self->last_number;
-        }
-        cols[self->number_col] = (struct efx_col){EFX_TYPE_LONG, number, NULL};
+        cols[self->number_col] = (struct efx_col){EFX_TYPE_LONG, numbers(self, in), NULL};
     }
     return EFX_OK;
 }

@@ -94,8 +94,8 @@ enum efx_rc efx_app_load_done(struct efx_app *app, struct efx_app_missing *missi
 
 /* Operators with state, one after the other: key 0 = place i has none. false: i is behind the last. */
 bool efx_app_op(const struct efx_app *app, uint32_t i, uint64_t *key, const char **name);
-/* Turns numbered so far: did anything happen since? */
-uint64_t efx_app_turns(const struct efx_app *app);
+/* Steps so far, marks included: did anything happen since? */
+uint64_t efx_app_steps(const struct efx_app *app);
 /* Of the program's text: a checkpoint of the same one is taken without questions. */
 uint64_t efx_app_hash(const struct efx_app *app);
 

@@ -98,6 +98,7 @@ static enum efx_rc make_node(struct unit *u, const struct efx_pnode *n, struct e
                                   .rank = n->rank,
                                   .id = n->id,
                                   .key_group = n->key_group,
+                                  .by_row = c->row_mode,
                                   .kg = n->split ? u->kg
                                                  : (struct efx_kg_range){0, EFX_KEY_GROUPS - 1}};
         EFX_RET(make_op(n, &how, &rt->op, err));

@@ -19,6 +19,7 @@ static enum efx_rc to_all(struct junction *j, const struct efx_step *step,
     struct efx_batch b = *rows->b;
     b.kind = NULL;
     b.set_end = NULL;
+    b.number = NULL;
     struct efx_rows current = {&b, rows->from, rows->until};
     for (uint32_t e = j->n_outlets; e < j->n_edges; e++) {
         EFX_RET(efx_edge_push(&j->edges[e], step, &current));

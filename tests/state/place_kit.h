@@ -1,31 +1,17 @@
 #ifndef PLACE_KIT_H
 #define PLACE_KIT_H
 
-#include "efx_test.h"
+#include "redis_kit.h"
 
-#include "efx_stores.h"
-#include "efx_world_real.h"
 #include "names.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 /* Places of every kind for the contract suites: the same test runs over all of them, each time
  * under an app's name that nobody had before.
  */
-enum kind { MEMORY = 1, DIRECTORY = 2 }; /* bits */
-#define ANY     (MEMORY | DIRECTORY)
-#define DURABLE (DIRECTORY)
+enum kind { MEMORY = 1, DIRECTORY = 2, REDIS = 4, REDIS_TLS = 8 }; /* bits */
+#define ANY     (MEMORY | DIRECTORY | REDIS | REDIS_TLS)
+#define DURABLE (ANY & ~MEMORY)
 #define LOCKED  (DIRECTORY)
-#define KIT     static __attribute__((unused))
 
 struct place {
     enum kind kind;
@@ -38,26 +24,22 @@ struct place {
     uint64_t epoch;
 };
 
-static char kit_folder[64];
-
-KIT void kit_begin(void)
-{
-    (void)snprintf(kit_folder, sizeof kit_folder, "/tmp/efx-stores-XXXXXX");
-    assert_non_null(mkdtemp(kit_folder));
-}
-
-KIT void kit_end(void)
-{
-    char command[128];
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", kit_folder);
-    assert_int_equal(system(command), 0);
-}
+static struct server kit_plain, kit_tls;
 
 KIT void place_url(const struct place *p, char *out, size_t n)
 {
     switch (p->kind) {
     case MEMORY: (void)snprintf(out, n, "memory:"); break;
     case DIRECTORY: (void)snprintf(out, n, "dir:%s/dir?app=%s", kit_folder, p->app); break;
+    case REDIS:
+        (void)snprintf(out, n, "redis://127.0.0.1:%d?app=%s", kit_plain.port, p->app);
+        break;
+    case REDIS_TLS:
+        (void)snprintf(out, n,
+                       "rediss://efx:s%%65cret%%40@localhost:%d/3?app=%s&ca=%s/ca.crt"
+                       "&cert=%s/client.crt&key=%s/client.key",
+                       kit_tls.port, p->app, kit_folder, kit_folder, kit_folder);
+        break;
     }
 }
 
@@ -124,7 +106,9 @@ struct kit_test {
 KIT int kit_run(const struct kit_test *tests, size_t n_tests)
 {
     static struct place kinds[] = {{.kind = MEMORY, .name = "memory"},
-                                   {.kind = DIRECTORY, .name = "directory"}};
+                                   {.kind = DIRECTORY, .name = "directory"},
+                                   {.kind = REDIS, .name = "redis"},
+                                   {.kind = REDIS_TLS, .name = "redis with tls"}};
     static struct CMUnitTest all[400];
     static char names[400][120];
     size_t n = 0;
@@ -139,7 +123,11 @@ KIT int kit_run(const struct kit_test *tests, size_t n_tests)
         }
     }
     kit_begin();
+    server_start(&kit_plain, SERVER_PLAIN);
+    server_start(&kit_tls, SERVER_TLS);
     int rc = _cmocka_run_group_tests("stores", all, n, NULL, NULL);
+    server_stop(&kit_plain, SIGTERM);
+    server_stop(&kit_tls, SIGTERM);
     kit_end();
     return rc;
 }

@@ -1,15 +1,15 @@
-#ifndef ALONE_H
-#define ALONE_H
+#ifndef SOLO_H
+#define SOLO_H
 
-#include "efx_alone.h"
+#include "efx_solo.h"
 
 #include <pthread.h>
 
 /* Shared by the files of the node alone.
  *
- *   alone.c          open, close, the queue, the service's table
- *   alone_submit.c   sessions, rows into the app
- *   alone_rows.c     subscriptions, queries
+ *   solo.c          open, close, the queue, the service's table
+ *   solo_submit.c   sessions, rows into the app
+ *   solo_rows.c     subscriptions, queries
  */
 enum op_what {
     OP_OPEN = 1,
@@ -72,7 +72,7 @@ struct efx_rows_call {
 
 enum { SESSION_BUCKETS = 4096 };
 
-struct efx_alone {
+struct efx_solo {
     struct efx_service base;
     struct efx *efx;
     struct efx_app *app;
@@ -96,23 +96,23 @@ struct efx_alone {
     _Atomic uint64_t rows_out;
 };
 
-void efx_alone__put(struct efx_alone *a, struct op *op); /* nothing if it waits already */
-void efx_alone__builder_back(struct efx_alone *a, struct efx_builder *b);
-int64_t efx_alone__now_ms(void);
+void efx_solo__put(struct efx_solo *a, struct op *op); /* nothing if it waits already */
+void efx_solo__builder_back(struct efx_solo *a, struct efx_builder *b);
+int64_t efx_solo__now_ms(void);
 
-void efx_alone__open(struct efx_alone *a, struct efx_submit *s);
-void efx_alone__take(struct efx_alone *a, const struct pooled *p);
-void efx_alone__ask(struct efx_alone *a, struct efx_submit *s);
-void efx_alone__close_submit(struct efx_alone *a, struct efx_submit *s);
-void efx_alone__ack_touched(struct efx_alone *a);
-void efx_alone__end_submits(struct efx_alone *a, const struct efx_err *why);
-void efx_alone__free_sessions(struct efx_alone *a);
+void efx_solo__open(struct efx_solo *a, struct efx_submit *s);
+void efx_solo__take(struct efx_solo *a, const struct pooled *p);
+void efx_solo__ask(struct efx_solo *a, struct efx_submit *s);
+void efx_solo__close_submit(struct efx_solo *a, struct efx_submit *s);
+void efx_solo__ack_touched(struct efx_solo *a);
+void efx_solo__end_submits(struct efx_solo *a, const struct efx_err *why);
+void efx_solo__free_sessions(struct efx_solo *a);
 /* Of that name, perhaps new; NULL: no room. */
-struct session *efx_alone__session(struct efx_alone *a, const char *name, bool *known);
+struct session *efx_solo__session(struct efx_solo *a, const char *name, bool *known);
 
-void efx_alone__subscribe(struct efx_alone *a, struct efx_rows_call *c);
-void efx_alone__query(struct efx_alone *a, struct efx_rows_call *c);
-void efx_alone__cancel(struct efx_alone *a, struct efx_rows_call *c);
-void efx_alone__end_subscribers(struct efx_alone *a, const struct efx_err *why);
+void efx_solo__subscribe(struct efx_solo *a, struct efx_rows_call *c);
+void efx_solo__query(struct efx_solo *a, struct efx_rows_call *c);
+void efx_solo__cancel(struct efx_solo *a, struct efx_rows_call *c);
+void efx_solo__end_subscribers(struct efx_solo *a, const struct efx_err *why);
 
-#endif /* ALONE_H */
+#endif /* SOLO_H */

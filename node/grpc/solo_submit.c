@@ -3,7 +3,7 @@
  * A builder of the pool holds rows of one session. Rows of a single stream are lent to the app as
  * whole columns; anything else is copied turn by turn. Both are done with when the step is.
  */
-#include "alone.h"
+#include "solo.h"
 
 #include "efx_hash.h"
 
@@ -11,14 +11,14 @@
 
 /* ---- sessions ---- */
 
-static struct session **bucket_of(struct efx_alone *a, const char *name)
+static struct session **bucket_of(struct efx_solo *a, const char *name)
 {
     return &a->sessions[efx_hash_bytes(name, strlen(name)) % SESSION_BUCKETS];
 }
 
-static void drop_idle(struct efx_alone *a)
+static void drop_idle(struct efx_solo *a)
 {
-    int64_t until_ms = efx_alone__now_ms() - ALONE_SESSION_IDLE_MS;
+    int64_t until_ms = efx_solo__now_ms() - ALONE_SESSION_IDLE_MS;
     for (uint32_t i = 0; i < SESSION_BUCKETS; i++) {
         for (struct session **at = &a->sessions[i]; *at != NULL;) {
             struct session *s = *at;
@@ -33,13 +33,13 @@ static void drop_idle(struct efx_alone *a)
     }
 }
 
-struct session *efx_alone__session(struct efx_alone *a, const char *name, bool *known)
+struct session *efx_solo__session(struct efx_solo *a, const char *name, bool *known)
 {
     struct session **bucket = bucket_of(a, name);
     for (struct session *s = *bucket; s != NULL; s = s->next) {
         if (strcmp(s->name, name) == 0) {
             *known = true;
-            s->used_ms = efx_alone__now_ms();
+            s->used_ms = efx_solo__now_ms();
             return s;
         }
     }
@@ -53,7 +53,7 @@ struct session *efx_alone__session(struct efx_alone *a, const char *name, bool *
         memset(s, 0, sizeof *s);
         (void)snprintf(s->name, sizeof s->name, "%s", name);
         s->next_seq = 1;
-        s->used_ms = efx_alone__now_ms();
+        s->used_ms = efx_solo__now_ms();
         s->next = *bucket;
         *bucket = s;
         a->n_sessions++;
@@ -61,7 +61,7 @@ struct session *efx_alone__session(struct efx_alone *a, const char *name, bool *
     return s;
 }
 
-void efx_alone__free_sessions(struct efx_alone *a)
+void efx_solo__free_sessions(struct efx_solo *a)
 {
     for (uint32_t i = 0; i < SESSION_BUCKETS; i++) {
         for (struct session *s = a->sessions[i], *next; s != NULL; s = next) {
@@ -108,16 +108,16 @@ static void end_with(struct efx_submit *s, enum efx_rc rc, uint16_t code, const 
     end(s, &why);
 }
 
-void efx_alone__end_submits(struct efx_alone *a, const struct efx_err *why)
+void efx_solo__end_submits(struct efx_solo *a, const struct efx_err *why)
 {
     while (a->submits != NULL) {
         end(a->submits, why);
     }
 }
 
-static bool open_session(struct efx_alone *a, struct efx_submit *s, bool *known)
+static bool open_session(struct efx_solo *a, struct efx_submit *s, bool *known)
 {
-    struct session *t = efx_alone__session(a, s->how.session, known);
+    struct session *t = efx_solo__session(a, s->how.session, known);
     if (t == NULL) {
         end_with(s, EFX_ELIMIT, 4005, "limit session.max, 65536, is reached");
         return false;
@@ -136,7 +136,7 @@ static bool open_session(struct efx_alone *a, struct efx_submit *s, bool *known)
     return true;
 }
 
-void efx_alone__open(struct efx_alone *a, struct efx_submit *s)
+void efx_solo__open(struct efx_solo *a, struct efx_submit *s)
 {
     struct efx_opened opened = {.next_seq = 1, .node = "alone", .epoch = 1};
     if (a->leaving) {
@@ -164,7 +164,7 @@ void efx_alone__open(struct efx_alone *a, struct efx_submit *s)
     s->front->opened(s->front, &opened, &s->ack);
 }
 
-void efx_alone__ask(struct efx_alone *a, struct efx_submit *s)
+void efx_solo__ask(struct efx_solo *a, struct efx_submit *s)
 {
     (void)pthread_mutex_lock(&a->lock);
     bool drain = s->drain;
@@ -184,7 +184,7 @@ void efx_alone__ask(struct efx_alone *a, struct efx_submit *s)
     s->touched = true;
 }
 
-void efx_alone__close_submit(struct efx_alone *a, struct efx_submit *s)
+void efx_solo__close_submit(struct efx_solo *a, struct efx_submit *s)
 {
     (void)a;
     s->closed = true;
@@ -198,7 +198,7 @@ void efx_alone__close_submit(struct efx_alone *a, struct efx_submit *s)
     end(s, &(struct efx_err){.rc = EFX_OK});
 }
 
-void efx_alone__ack_touched(struct efx_alone *a)
+void efx_solo__ack_touched(struct efx_solo *a)
 {
     for (struct efx_submit *s = a->submits; s != NULL; s = s->next) {
         if (s->touched) {
@@ -229,7 +229,7 @@ static bool has_times(const struct efx_colset *s)
     return false;
 }
 
-static enum efx_rc lend(struct efx_alone *a, const struct efx_builder *b)
+static enum efx_rc lend(struct efx_solo *a, const struct efx_builder *b)
 {
     struct efx_col cols[EFX_SCHEMA_COLS_MAX];
     const struct efx_colset *s = b->set[b->used[0]];
@@ -266,7 +266,7 @@ static enum efx_rc copy_row(const struct efx_colset *from, uint32_t row,
     return EFX_OK;
 }
 
-static enum efx_rc copy_turn(struct efx_alone *a, const struct efx_builder *b, struct efx_turn t)
+static enum efx_rc copy_turn(struct efx_solo *a, const struct efx_builder *b, struct efx_turn t)
 {
     if (efx_builder_full(efx_app_builder(a->app))) {
         EFX_RET(efx_app_submit(a->app));
@@ -283,7 +283,7 @@ static enum efx_rc copy_turn(struct efx_alone *a, const struct efx_builder *b, s
     return copy_row(b->set[t.stream], t.row, b->schemas[t.stream], to);
 }
 
-static enum efx_rc into_app(struct efx_alone *a, const struct efx_builder *b, uint32_t skip)
+static enum efx_rc into_app(struct efx_solo *a, const struct efx_builder *b, uint32_t skip)
 {
     if (skip == 0 && b->n_used == 1 && b->n_clocks == 0 && b->n_rejects == 0) {
         return lend(a, b);
@@ -294,7 +294,7 @@ static enum efx_rc into_app(struct efx_alone *a, const struct efx_builder *b, ui
     return efx_app_submit(a->app);
 }
 
-void efx_alone__take(struct efx_alone *a, const struct pooled *p)
+void efx_solo__take(struct efx_solo *a, const struct pooled *p)
 {
     struct efx_submit *s = p->submit;
     const struct efx_builder *b = p->b;
@@ -323,6 +323,6 @@ void efx_alone__take(struct efx_alone *a, const struct pooled *p)
     s->touched = true;
     if (s->session != NULL) {
         s->session->next_seq = s->ack.accepted + 1;
-        s->session->used_ms = efx_alone__now_ms();
+        s->session->used_ms = efx_solo__now_ms();
     }
 }

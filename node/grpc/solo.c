@@ -1,5 +1,5 @@
 /* The node alone: its queue, its builders, and the table that a door calls. */
-#include "alone.h"
+#include "solo.h"
 
 #include "efx_hash.h"
 #include "efx_world_real.h"
@@ -8,12 +8,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static struct efx_alone *alone_of(struct efx_service *self)
+static struct efx_solo *alone_of(struct efx_service *self)
 {
-    return (struct efx_alone *)self;
+    return (struct efx_solo *)self;
 }
 
-int64_t efx_alone__now_ms(void)
+int64_t efx_solo__now_ms(void)
 {
     struct efx_world *w = efx_world_real();
     return w->clock->wall_ms(w);
@@ -21,7 +21,7 @@ int64_t efx_alone__now_ms(void)
 
 /* ---- the queue ---- */
 
-void efx_alone__put(struct efx_alone *a, struct op *op)
+void efx_solo__put(struct efx_solo *a, struct op *op)
 {
     uint64_t one = 1;
     (void)pthread_mutex_lock(&a->lock);
@@ -39,7 +39,7 @@ void efx_alone__put(struct efx_alone *a, struct op *op)
     }
 }
 
-static struct op *take_op(struct efx_alone *a)
+static struct op *take_op(struct efx_solo *a)
 {
     (void)pthread_mutex_lock(&a->lock);
     struct op *op = a->first;
@@ -52,7 +52,7 @@ static struct op *take_op(struct efx_alone *a)
     return op;
 }
 
-static struct pooled *pooled_of(struct efx_alone *a, const struct efx_builder *b)
+static struct pooled *pooled_of(struct efx_solo *a, const struct efx_builder *b)
 {
     struct pooled *p = a->pool;
     while (p->b != b) {
@@ -62,25 +62,25 @@ static struct pooled *pooled_of(struct efx_alone *a, const struct efx_builder *b
     return p;
 }
 
-static void run_op(struct efx_alone *a, struct op *op)
+static void run_op(struct efx_solo *a, struct op *op)
 {
     switch (op->what) {
-    case OP_OPEN: efx_alone__open(a, op->about); break;
+    case OP_OPEN: efx_solo__open(a, op->about); break;
     case OP_ROWS: {
         struct pooled *p = op->about;
-        efx_alone__take(a, p);
-        efx_alone__builder_back(a, p->b);
+        efx_solo__take(a, p);
+        efx_solo__builder_back(a, p->b);
         break;
     }
-    case OP_ASK: efx_alone__ask(a, op->about); break;
-    case OP_CLOSE: efx_alone__close_submit(a, op->about); break;
-    case OP_SUBSCRIBE: efx_alone__subscribe(a, op->about); break;
-    case OP_QUERY: efx_alone__query(a, op->about); break;
-    case OP_CANCEL: efx_alone__cancel(a, op->about); break;
+    case OP_ASK: efx_solo__ask(a, op->about); break;
+    case OP_CLOSE: efx_solo__close_submit(a, op->about); break;
+    case OP_SUBSCRIBE: efx_solo__subscribe(a, op->about); break;
+    case OP_QUERY: efx_solo__query(a, op->about); break;
+    case OP_CANCEL: efx_solo__cancel(a, op->about); break;
     }
 }
 
-static void note_numbers(struct efx_alone *a, enum efx_rc rc)
+static void note_numbers(struct efx_solo *a, enum efx_rc rc)
 {
     struct efx_err err = {0};
     uint64_t rows = 0;
@@ -99,7 +99,7 @@ static void note_numbers(struct efx_alone *a, enum efx_rc rc)
     (void)pthread_mutex_unlock(&a->lock);
 }
 
-bool efx_alone_pump(struct efx_alone *a)
+bool efx_solo_pump(struct efx_solo *a)
 {
     uint64_t n;
     bool any = false;
@@ -111,9 +111,9 @@ bool efx_alone_pump(struct efx_alone *a)
     if (any) {
         enum efx_rc rc = efx_app_flush(a->app);
         note_numbers(a, rc);
-        efx_alone__ack_touched(a);
+        efx_solo__ack_touched(a);
         if (rc != EFX_OK && !a->leaving) {
-            efx_alone_leave(a);
+            efx_solo_leave(a);
         }
     }
     return any;
@@ -121,7 +121,7 @@ bool efx_alone_pump(struct efx_alone *a)
 
 /* ---- builders ---- */
 
-void efx_alone__builder_back(struct efx_alone *a, struct efx_builder *b)
+void efx_solo__builder_back(struct efx_solo *a, struct efx_builder *b)
 {
     struct pooled *p = pooled_of(a, b);
     struct efx_wake *wake = NULL;
@@ -140,7 +140,7 @@ void efx_alone__builder_back(struct efx_alone *a, struct efx_builder *b)
 }
 
 /* Under the lock. */
-static bool wait_for_builder(struct efx_alone *a, struct efx_wake *room)
+static bool wait_for_builder(struct efx_solo *a, struct efx_wake *room)
 {
     if (a->n_waiting == a->waiting_max) {
         uint32_t max = a->waiting_max == 0 ? 64 : a->waiting_max * 2;
@@ -159,7 +159,7 @@ static bool wait_for_builder(struct efx_alone *a, struct efx_wake *room)
 
 static struct efx_builder *take_builder(struct efx_service *self, struct efx_wake *room)
 {
-    struct efx_alone *a = alone_of(self);
+    struct efx_solo *a = alone_of(self);
     bool waits = true;
     (void)pthread_mutex_lock(&a->lock);
     struct pooled *p = a->free;
@@ -177,7 +177,7 @@ static struct efx_builder *take_builder(struct efx_service *self, struct efx_wak
 
 static void give_builder(struct efx_service *self, struct efx_builder **b)
 {
-    efx_alone__builder_back(alone_of(self), *b);
+    efx_solo__builder_back(alone_of(self), *b);
     *b = NULL;
 }
 
@@ -215,7 +215,7 @@ static void submit_open(struct efx_service *self, const struct efx_submit_open *
     s->open_op = (struct op){.what = OP_OPEN, .about = s};
     s->ask_op = (struct op){.what = OP_ASK, .about = s};
     s->close_op = (struct op){.what = OP_CLOSE, .about = s};
-    efx_alone__put(alone_of(self), &s->open_op);
+    efx_solo__put(alone_of(self), &s->open_op);
 }
 
 static void submit_rows(struct efx_service *self, struct efx_submit *s, uint64_t first_seq,
@@ -226,22 +226,22 @@ static void submit_rows(struct efx_service *self, struct efx_submit *s, uint64_t
     *b = NULL;
     p->submit = s;
     p->first_seq = first_seq;
-    efx_alone__put(alone_of(self), &p->op);
+    efx_solo__put(alone_of(self), &p->op);
 }
 
 static void submit_ask(struct efx_service *self, struct efx_submit *s, bool drain)
 {
-    struct efx_alone *a = alone_of(self);
+    struct efx_solo *a = alone_of(self);
     (void)pthread_mutex_lock(&a->lock);
     s->drain = s->drain || drain;
     (void)pthread_mutex_unlock(&a->lock);
-    efx_alone__put(a, &s->ask_op);
+    efx_solo__put(a, &s->ask_op);
 }
 
 static void submit_close(struct efx_service *self, struct efx_submit *s, bool graceful)
 {
     s->graceful = graceful;
-    efx_alone__put(alone_of(self), &s->close_op);
+    efx_solo__put(alone_of(self), &s->close_op);
 }
 
 static struct efx_rows_call *rows_call(struct efx_rows_front *front, const char *text)
@@ -275,7 +275,7 @@ static void subscribe(struct efx_service *self, const struct efx_subscribe_ask *
     if (c != NULL) {
         c->level = ask->level;
         c->op = (struct op){.what = OP_SUBSCRIBE, .about = c};
-        efx_alone__put(alone_of(self), &c->op);
+        efx_solo__put(alone_of(self), &c->op);
     }
 }
 
@@ -288,18 +288,18 @@ static void query(struct efx_service *self, const struct efx_query_ask *ask,
         c->seq = ask->seq;
         memcpy(c->session, ask->session, sizeof c->session);
         c->op = (struct op){.what = OP_QUERY, .about = c};
-        efx_alone__put(alone_of(self), &c->op);
+        efx_solo__put(alone_of(self), &c->op);
     }
 }
 
 static void rows_cancel(struct efx_service *self, struct efx_rows_call *c)
 {
-    efx_alone__put(alone_of(self), &c->cancel_op);
+    efx_solo__put(alone_of(self), &c->cancel_op);
 }
 
 static void status(struct efx_service *self, struct efx_status *out)
 {
-    struct efx_alone *a = alone_of(self);
+    struct efx_solo *a = alone_of(self);
     (void)pthread_mutex_lock(&a->lock);
     *out = a->numbers;
     (void)pthread_mutex_unlock(&a->lock);
@@ -337,7 +337,7 @@ static const struct efx_service_vt table = {
 
 /* ---- open, close ---- */
 
-static enum efx_rc make_pool(struct efx_alone *a)
+static enum efx_rc make_pool(struct efx_solo *a)
 {
     const struct efx_builder *like = efx_app_builder(a->app);
     for (uint32_t i = 0; i < ALONE_BUILDERS; i++) {
@@ -359,7 +359,7 @@ static char *keep_text(const char *text, size_t *n)
     return copy == NULL ? NULL : memcpy(copy, text, *n);
 }
 
-static void describe(struct efx_alone *a)
+static void describe(struct efx_solo *a)
 {
     uint64_t hash[2] = {efx_hash_bytes(a->sql, a->sql_bytes - 1), 0};
     hash[1] = efx_hash_mix(hash[0], a->sql_bytes);
@@ -384,10 +384,10 @@ static void describe(struct efx_alone *a)
     (void)snprintf(st->nodes[0].version, sizeof st->nodes[0].version, "%s", efx_version());
 }
 
-enum efx_rc efx_alone_open(struct efx_alone **out, struct efx *efx, const char *name,
+enum efx_rc efx_solo_open(struct efx_solo **out, struct efx *efx, const char *name,
                            const char *sql, struct efx_err *err)
 {
-    struct efx_alone *a = efx_mem_libc.alloc(&efx_mem_libc, sizeof *a);
+    struct efx_solo *a = efx_mem_libc.alloc(&efx_mem_libc, sizeof *a);
     if (a == NULL) {
         return EFX_FAIL(err, EFX_ENOMEM, EFX_KIND_ENV, 0, "out of memory");
     }
@@ -403,30 +403,30 @@ enum efx_rc efx_alone_open(struct efx_alone **out, struct efx *efx, const char *
     a->name = keep_text(name, &a->name_bytes);
     a->sql = keep_text(sql, &a->sql_bytes);
     if (a->fd < 0 || a->name == NULL || a->sql == NULL || make_pool(a) != EFX_OK) {
-        efx_alone_close(&a);
+        efx_solo_close(&a);
         return EFX_FAIL(err, EFX_ENOMEM, EFX_KIND_ENV, 0, "out of memory");
     }
     describe(a);
     for (uint32_t i = 0; i < a->program->n_objects; i++) {
         if (a->program->objects[i]->kind == EFX_OBJ_STREAM) {
-            efx_lib_on(efx, i, efx_alone_rows, a);
+            efx_lib_on(efx, i, efx_solo_rows, a);
         }
     }
     *out = a;
     return EFX_OK;
 }
 
-struct efx_service *efx_alone_service(struct efx_alone *a)
+struct efx_service *efx_solo_service(struct efx_solo *a)
 {
     return &a->base;
 }
 
-int efx_alone_fd(const struct efx_alone *a)
+int efx_solo_fd(const struct efx_solo *a)
 {
     return a->fd;
 }
 
-void efx_alone_leave(struct efx_alone *a)
+void efx_solo_leave(struct efx_solo *a)
 {
     struct efx_err why = {.rc = EFX_AGAIN, .kind = EFX_KIND_ENV, .code = 4006};
     struct efx_err app;
@@ -435,13 +435,13 @@ void efx_alone_leave(struct efx_alone *a)
                    failed ? "the app has stopped: " : "this node leaves", failed ? app.msg : "");
     a->leaving = true;
     note_numbers(a, EFX_AGAIN);
-    efx_alone__end_submits(a, &why);
-    efx_alone__end_subscribers(a, &why);
+    efx_solo__end_submits(a, &why);
+    efx_solo__end_subscribers(a, &why);
 }
 
-void efx_alone_close(struct efx_alone **a_of)
+void efx_solo_close(struct efx_solo **a_of)
 {
-    struct efx_alone *a = *a_of;
+    struct efx_solo *a = *a_of;
     if (a == NULL) {
         return;
     }
@@ -453,7 +453,7 @@ void efx_alone_close(struct efx_alone **a_of)
             efx_arena_fini(&a->pool[i].keep);
         }
     }
-    efx_alone__free_sessions(a);
+    efx_solo__free_sessions(a);
     if (a->waiting != NULL) {
         efx_mem_libc.free(&efx_mem_libc, a->waiting, a->waiting_max * sizeof(struct efx_wake *));
     }

@@ -4,7 +4,7 @@
  * under the lock. A query runs on the loop, between two steps, and its rows are gathered into
  * batches again.
  */
-#include "alone.h"
+#include "solo.h"
 
 #include <stdio.h>
 
@@ -16,7 +16,7 @@ static void maybe_free(struct efx_rows_call *c)
     }
 }
 
-static void unlist(struct efx_alone *a, struct efx_rows_call *c)
+static void unlist(struct efx_solo *a, struct efx_rows_call *c)
 {
     (void)pthread_mutex_lock(&a->lock);
     if (c->listed) {
@@ -29,7 +29,7 @@ static void unlist(struct efx_alone *a, struct efx_rows_call *c)
     (void)pthread_mutex_unlock(&a->lock);
 }
 
-static void end(struct efx_alone *a, struct efx_rows_call *c, const struct efx_err *why)
+static void end(struct efx_solo *a, struct efx_rows_call *c, const struct efx_err *why)
 {
     if (!c->ended) {
         unlist(a, c);
@@ -39,7 +39,7 @@ static void end(struct efx_alone *a, struct efx_rows_call *c, const struct efx_e
     }
 }
 
-static void end_with(struct efx_alone *a, struct efx_rows_call *c, enum efx_rc rc, uint16_t code,
+static void end_with(struct efx_solo *a, struct efx_rows_call *c, enum efx_rc rc, uint16_t code,
                      const char *text)
 {
     struct efx_err why = {.rc = rc, .kind = EFX_KIND_USER, .code = code};
@@ -47,7 +47,7 @@ static void end_with(struct efx_alone *a, struct efx_rows_call *c, enum efx_rc r
     end(a, c, &why);
 }
 
-void efx_alone__cancel(struct efx_alone *a, struct efx_rows_call *c)
+void efx_solo__cancel(struct efx_solo *a, struct efx_rows_call *c)
 {
     c->cancelled = true;
     if (c->ended) {
@@ -57,7 +57,7 @@ void efx_alone__cancel(struct efx_alone *a, struct efx_rows_call *c)
     }
 }
 
-void efx_alone__end_subscribers(struct efx_alone *a, const struct efx_err *why)
+void efx_solo__end_subscribers(struct efx_solo *a, const struct efx_err *why)
 {
     while (a->subscribers != NULL) {
         end(a, a->subscribers, why);
@@ -66,7 +66,7 @@ void efx_alone__end_subscribers(struct efx_alone *a, const struct efx_err *why)
 
 /* ---- subscribe ---- */
 
-static const struct efx_bobject *stream_named(const struct efx_alone *a, const char *name)
+static const struct efx_bobject *stream_named(const struct efx_solo *a, const char *name)
 {
     for (uint32_t i = 0; i < a->program->n_objects; i++) {
         const struct efx_bobject *o = a->program->objects[i];
@@ -78,7 +78,7 @@ static const struct efx_bobject *stream_named(const struct efx_alone *a, const c
     return NULL;
 }
 
-void efx_alone__subscribe(struct efx_alone *a, struct efx_rows_call *c)
+void efx_solo__subscribe(struct efx_solo *a, struct efx_rows_call *c)
 {
     char text[EFX_ERR_MSG_BYTES];
     const struct efx_bobject *o = stream_named(a, c->text);
@@ -104,9 +104,9 @@ void efx_alone__subscribe(struct efx_alone *a, struct efx_rows_call *c)
     }
 }
 
-void efx_alone_rows(void *alone, const struct efx_bobject *stream, const struct efx_rows *rows)
+void efx_solo_rows(void *alone, const struct efx_bobject *stream, const struct efx_rows *rows)
 {
-    struct efx_alone *a = alone;
+    struct efx_solo *a = alone;
     uint32_t n = efx_rows_count(rows);
     a->rows_out += n;
     if (n == 0) {
@@ -235,14 +235,14 @@ static enum efx_rc rc_of(enum efx_code code)
 }
 
 /* The statement's number among its session's rows. False: the call has ended. */
-static bool takes_its_turn(struct efx_alone *a, struct efx_rows_call *c, struct session **out)
+static bool takes_its_turn(struct efx_solo *a, struct efx_rows_call *c, struct session **out)
 {
     bool known;
     *out = NULL;
     if (c->session[0] == '\0' || c->seq == 0) {
         return true;
     }
-    struct session *t = efx_alone__session(a, c->session, &known);
+    struct session *t = efx_solo__session(a, c->session, &known);
     if (t == NULL) {
         end_with(a, c, EFX_ELIMIT, 4005, "limit session.max, 65536, is reached");
     } else if (c->seq < t->next_seq) {
@@ -257,7 +257,7 @@ static bool takes_its_turn(struct efx_alone *a, struct efx_rows_call *c, struct 
     return !c->ended;
 }
 
-void efx_alone__query(struct efx_alone *a, struct efx_rows_call *c)
+void efx_solo__query(struct efx_solo *a, struct efx_rows_call *c)
 {
     struct answer q = {.c = c};
     struct efx_lib_answer to = {take_columns, take_row, take_end, &q};
