@@ -5,11 +5,11 @@
 
 #include "efx_alone.h"
 #include "efx_door.h"
-#include "efx_solo.h"
 #include "efx_input.h"
 #include "efx_io.h"
 #include "efx_lane.h"
 #include "efx_out.h"
+#include "efx_solo.h"
 #include "efx_world_real.h"
 
 #include <poll.h>

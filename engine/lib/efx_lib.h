@@ -42,6 +42,7 @@ bool efx_lib_started(const struct efx *app);
 void efx_lib_lock(struct efx *app);
 void efx_lib_unlock(struct efx *app);
 enum efx_code efx_lib_code(enum efx_rc rc);
+
 /* What an on-demand statement gives: its columns, before the first row and where there is none; its
  * rows; and that there are no more, while texts of the rows are still there. Each may be NULL. A
  * statement that changes gives none of them. */

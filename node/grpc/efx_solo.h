@@ -27,8 +27,8 @@ enum {
 
 struct efx_solo;
 
-enum efx_rc efx_solo_open(struct efx_solo **out, struct efx *efx, const char *name,
-                           const char *sql, struct efx_err *err) EFX_MUST_USE;
+enum efx_rc efx_solo_open(struct efx_solo **out, struct efx *efx, const char *name, const char *sql,
+                          struct efx_err *err) EFX_MUST_USE;
 struct efx_service *efx_solo_service(struct efx_solo *a);
 /* Readable when pump has something to do. */
 int efx_solo_fd(const struct efx_solo *a);

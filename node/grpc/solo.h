@@ -1,5 +1,5 @@
-#ifndef ALONE_H
-#define ALONE_H
+#ifndef SOLO_H
+#define SOLO_H
 
 #include "efx_solo.h"
 
@@ -7,9 +7,9 @@
 
 /* Shared by the files of the node alone.
  *
- *   alone.c          open, close, the queue, the service's table
- *   alone_submit.c   sessions, rows into the app
- *   alone_rows.c     subscriptions, queries
+ *   solo.c          open, close, the queue, the service's table
+ *   solo_submit.c   sessions, rows into the app
+ *   solo_rows.c     subscriptions, queries
  */
 enum op_what {
     OP_OPEN = 1,
@@ -115,4 +115,4 @@ void efx_solo__query(struct efx_solo *a, struct efx_rows_call *c);
 void efx_solo__cancel(struct efx_solo *a, struct efx_rows_call *c);
 void efx_solo__end_subscribers(struct efx_solo *a, const struct efx_err *why);
 
-#endif /* ALONE_H */
+#endif /* SOLO_H */

@@ -3,7 +3,7 @@
  * A builder of the pool holds rows of one session. Rows of a single stream are lent to the app as
  * whole columns; anything else is copied turn by turn. Both are done with when the step is.
  */
-#include "alone.h"
+#include "solo.h"
 
 #include "efx_hash.h"
 

@@ -1,5 +1,5 @@
 /* The node alone: its queue, its builders, and the table that a door calls. */
-#include "alone.h"
+#include "solo.h"
 
 #include "efx_hash.h"
 #include "efx_world_real.h"
@@ -384,8 +384,8 @@ static void describe(struct efx_solo *a)
     (void)snprintf(st->nodes[0].version, sizeof st->nodes[0].version, "%s", efx_version());
 }
 
-enum efx_rc efx_solo_open(struct efx_solo **out, struct efx *efx, const char *name,
-                           const char *sql, struct efx_err *err)
+enum efx_rc efx_solo_open(struct efx_solo **out, struct efx *efx, const char *name, const char *sql,
+                          struct efx_err *err)
 {
     struct efx_solo *a = efx_mem_libc.alloc(&efx_mem_libc, sizeof *a);
     if (a == NULL) {

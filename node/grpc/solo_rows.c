@@ -4,7 +4,7 @@
  * under the lock. A query runs on the loop, between two steps, and its rows are gathered into
  * batches again.
  */
-#include "alone.h"
+#include "solo.h"
 
 #include <stdio.h>
 
