@@ -8,6 +8,7 @@ struct run_opts {
     const char *output, *format;
     struct run_keep_opts keep;
     int64_t drain_ms;
+    struct run_grpc_opts grpc;
     struct cli_settings settings;
 };
 
@@ -43,6 +44,26 @@ static const struct opt options[] = {
      .off = offsetof(struct run_opts, drain_ms),
      .arg = "D",
      .help = "virtual clock: how far time runs on after the input's end"},
+    {.name = "grpc",
+     .kind = OPT_TEXT,
+     .off = offsetof(struct run_opts, grpc.address),
+     .arg = "ADDR",
+     .help = "host:port where efx submit, subscribe, query are answered, until a signal comes"},
+    {.name = "tls-cert",
+     .kind = OPT_TEXT,
+     .off = offsetof(struct run_opts, grpc.cert),
+     .arg = "FILE",
+     .help = "of --grpc: certificate (PEM), read again when it changes"},
+    {.name = "tls-key",
+     .kind = OPT_TEXT,
+     .off = offsetof(struct run_opts, grpc.key),
+     .arg = "FILE",
+     .help = "of --grpc: its key"},
+    {.name = "tls-ca",
+     .kind = OPT_TEXT,
+     .off = offsetof(struct run_opts, grpc.ca),
+     .arg = "FILE",
+     .help = "of --grpc: callers must have a certificate of this authority"},
     CLI_SETTINGS(struct run_opts, settings),
     ABSENT("config", "FILE", "configuration file"),
     ABSENT("extension", "LIB", "shared library with extensions"),
@@ -77,10 +98,20 @@ static const struct opt options[] = {
      .help = "--restore REVISION even if a later checkpoint was promised to a sink"},
     ABSENT("nodes", "N", "members in one process"),
     ABSENT("http", "ADDR", "admin, metrics, console"),
-    ABSENT("grpc", "ADDR", "gRPC service"),
     ABSENT("tcp", "ADDR", "TCP frames"),
     {0},
 };
+
+static int start_app(struct run *r, const struct run_opts *o)
+{
+    struct efx_error err = {0};
+    enum efx_code code = efx_start(r->efx, &err);
+    if (code != EFX_RC_OK) {
+        return cli_refused("run", code, &err);
+    }
+    int status = run_keep_restore(&r->keep);
+    return status < 0 ? run_grpc_serve(&r->grpc, &o->grpc) : status;
+}
 
 static int run_app(struct run *r, const struct run_opts *o, const char *path)
 {
@@ -90,16 +121,14 @@ static int run_app(struct run *r, const struct run_opts *o, const char *path)
                                .only = &o->only,
                                .keeps = k->place.dir != NULL || k->place.sqlite != NULL ||
                                         k->place.redis != NULL};
-    struct efx_error err = {0};
-    int status = run_out_open(&r->out, r->efx, &out);
+    int status = run_grpc_open(&r->grpc, r->efx, path, &o->grpc);
+    out.also = r->grpc.alone != NULL ? efx_solo_rows : NULL;
+    out.also_arg = r->grpc.alone;
+    status = status < 0 ? run_out_open(&r->out, r->efx, &out) : status;
     if (status < 0) {
         status = run_in_open(&r->in, r->efx, &o->inputs);
         status = status < 0 ? run_keep_open(&r->keep, k, path, &r->in, &r->out) : status;
-        enum efx_code code = status < 0 ? efx_start(r->efx, &err) : EFX_RC_OK;
-        if (code != EFX_RC_OK) {
-            status = cli_refused("run", code, &err);
-        }
-        status = status < 0 ? run_keep_restore(&r->keep) : status;
+        status = status < 0 ? start_app(r, o) : status;
         if (status < 0) {
             run_catch_signals();
             status = run_loop(r);
@@ -108,9 +137,11 @@ static int run_app(struct run *r, const struct run_opts *o, const char *path)
             }
         }
         run_keep_close(&r->keep);
+        run_grpc_close(&r->grpc);
         efx_close(&r->efx);
         run_in_close(&r->in);
     }
+    run_grpc_close(&r->grpc);
     efx_close(&r->efx);
     run_out_close(&r->out);
     return status;

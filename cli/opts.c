@@ -41,9 +41,17 @@ const char *opts_nearest(const char *name, const char *const *names, uint32_t n)
     return best;
 }
 
+/* How the user has called it. */
+static const char *who(const struct command *c)
+{
+    static char text[64];
+    (void)snprintf(text, sizeof text, "efx %s", c->name);
+    return c->program != NULL ? c->program : text;
+}
+
 void opts_help(const struct command *c)
 {
-    printf("efx %s%s%s\n\n  %s\n\n", c->name, c->args[0] != '\0' ? " " : "", c->args, c->help);
+    printf("%s%s%s\n\n  %s\n\n", who(c), c->args[0] != '\0' ? " " : "", c->args, c->help);
     for (const struct opt *o = c->opts; o != NULL && o->name != NULL; o++) {
         char left[64];
         (void)snprintf(left, sizeof left, "--%s%s%s", o->name, o->arg != NULL ? " " : "",
@@ -85,11 +93,10 @@ static int unknown(const struct command *c, const char *name)
     }
     const char *near = opts_nearest(name, names, n);
     if (near != NULL) {
-        return cli_fail(CLI_USER, "efx %s: unknown option --%s; did you mean --%s?", c->name, name,
+        return cli_fail(CLI_USER, "%s: unknown option --%s; did you mean --%s?", who(c), name,
                         near);
     }
-    return cli_fail(CLI_USER, "efx %s: unknown option --%s; see efx %s --help", c->name, name,
-                    c->name);
+    return cli_fail(CLI_USER, "%s: unknown option --%s; see %s --help", who(c), name, who(c));
 }
 
 static int set(const struct command *c, const struct opt *o, const char *text, void *out)
@@ -101,32 +108,31 @@ static int set(const struct command *c, const struct opt *o, const char *text, v
     case OPT_FLAG: *(bool *)field = true; return -1;
     case OPT_TEXT:
         if (o->values != NULL && !among(o->values, text)) {
-            return cli_fail(CLI_USER, "efx %s: bad value '%s' for --%s: %s", c->name, text, o->name,
+            return cli_fail(CLI_USER, "%s: bad value '%s' for --%s: %s", who(c), text, o->name,
                             o->values);
         }
         *(const char **)field = text;
         return -1;
     case OPT_LIST:
         if (list->n == OPT_LIST_MAX) {
-            return cli_fail(CLI_USER, "efx %s: more than %d times --%s", c->name, OPT_LIST_MAX,
-                            o->name);
+            return cli_fail(CLI_USER, "%s: more than %d times --%s", who(c), OPT_LIST_MAX, o->name);
         }
         list->v[list->n++] = text;
         return -1;
     case OPT_NUMBER:
         if (!efx_str_i64(efx_str_of(text), &v) || v < o->min || v > o->max) {
-            return cli_fail(CLI_USER, "efx %s: bad value '%s' for --%s: a number from %lld to %lld",
-                            c->name, text, o->name, (long long)o->min, (long long)o->max);
+            return cli_fail(CLI_USER, "%s: bad value '%s' for --%s: a number from %lld to %lld",
+                            who(c), text, o->name, (long long)o->min, (long long)o->max);
         }
         *(int64_t *)field = v;
         return -1;
     case OPT_DURATION:
         if (!opts_duration(text, field)) {
-            return cli_fail(CLI_USER, "efx %s: bad duration '%s' for --%s: like 100ms or '5 sec'",
-                            c->name, text, o->name);
+            return cli_fail(CLI_USER, "%s: bad duration '%s' for --%s: like 100ms or '5 sec'",
+                            who(c), text, o->name);
         }
         return -1;
-    case OPT_ABSENT: return cli_fail(CLI_USER, "efx %s: --%s is not built yet", c->name, o->name);
+    case OPT_ABSENT: return cli_fail(CLI_USER, "%s: --%s is not built yet", who(c), o->name);
     }
     return CLI_BUG;
 }
@@ -141,7 +147,7 @@ int opts_parse(const struct command *c, int argc, char **argv, void *out, struct
         }
         if (strncmp(a, "--", 2) != 0) {
             if (rest->n == OPT_LIST_MAX) {
-                return cli_fail(CLI_USER, "efx %s: too many arguments", c->name);
+                return cli_fail(CLI_USER, "%s: too many arguments", who(c));
             }
             rest->v[rest->n++] = a;
             continue;
@@ -154,10 +160,10 @@ int opts_parse(const struct command *c, int argc, char **argv, void *out, struct
         }
         bool takes = o->arg != NULL;
         if (eq != NULL && !takes) {
-            return cli_fail(CLI_USER, "efx %s: --%s takes no value", c->name, o->name);
+            return cli_fail(CLI_USER, "%s: --%s takes no value", who(c), o->name);
         }
         if (takes && eq == NULL && i + 1 == argc && o->kind != OPT_ABSENT) {
-            return cli_fail(CLI_USER, "efx %s: --%s needs %s", c->name, o->name, o->arg);
+            return cli_fail(CLI_USER, "%s: --%s needs %s", who(c), o->name, o->arg);
         }
         const char *text = eq != NULL ? eq + 1 : takes && i + 1 < argc ? argv[++i] : NULL;
         int status = set(c, o, text, out);

@@ -38,6 +38,7 @@ struct opt {
 
 struct command {
     const char *name;
+    const char *program;    /* it is one of its own, without the word efx before it; NULL */
     const char *args;       /* "APP.sql" */
     const char *help;       /* one sentence */
     const struct opt *opts; /* ends with {0} */

@@ -4,10 +4,12 @@
 #include "cli.h"
 
 #include "efx_alone.h"
+#include "efx_door.h"
 #include "efx_input.h"
 #include "efx_io.h"
 #include "efx_lane.h"
 #include "efx_out.h"
+#include "efx_solo.h"
 #include "efx_world_real.h"
 
 #include <poll.h>
@@ -58,6 +60,8 @@ struct run_out {
     uint64_t oldest_ns;        /* of the oldest row in the buffer; 0 = it is empty */
     bool failed, gone;         /* of the output or a sink; its reader went away */
     char why[EFX_ERR_MSG_BYTES];
+    efx_app_out_fn also; /* takes all rows, too; NULL */
+    void *also_arg;
     pthread_mutex_t lock;
     const char *path; /* of the output; NULL: standard output */
     uint64_t kept_no; /* receipts are of this checkpoint */
@@ -66,6 +70,8 @@ struct run_out {
 };
 
 struct run_out_opts {
+    efx_app_out_fn also; /* takes all rows, too; NULL */
+    void *also_arg;
     const char *path;            /* NULL: standard output, if anything goes there */
     const char *format;          /* json, table, csv */
     const struct opt_list *only; /* NULL or empty: derived streams */
@@ -177,6 +183,29 @@ uint64_t run_keep_wait_ns(const struct run_keep *k);
 bool run_keep_last(struct run_keep *k);
 void run_keep_close(struct run_keep *k);
 
+/* ---- gRPC ---- */
+
+struct run_grpc_opts {
+    const char *address; /* NULL: no gRPC */
+    const char *cert, *key, *ca, *token;
+};
+
+struct run_grpc {
+    struct efx_solo *alone; /* NULL: no gRPC */
+    struct efx_door *door;
+};
+
+/* Between open and start of the app. -1: go on, else the exit status. */
+int run_grpc_open(struct run_grpc *g, struct efx *app, const char *path,
+                  const struct run_grpc_opts *opts);
+/* Behind the start: from here on calls come. */
+int run_grpc_serve(struct run_grpc *g, const struct run_grpc_opts *opts);
+/* Does what waits; false = nothing did. */
+bool run_grpc_pump(struct run_grpc *g);
+/* Tells the callers to go, waits until they have. */
+void run_grpc_leave(struct run_grpc *g);
+void run_grpc_close(struct run_grpc *g);
+
 /* ---- the loop ---- */
 
 struct run {
@@ -184,6 +213,7 @@ struct run {
     struct run_in in;
     struct run_out out;
     struct run_keep keep;
+    struct run_grpc grpc;
     int64_t drain_ms;
     bool progress;
     bool stopped; /* the app has failed */

@@ -52,8 +52,11 @@ static uint64_t until_timer_ns(struct run *r)
 /* Nothing is at hand: until input, a timer or a signal comes. */
 static void wait_for_more(struct run *r)
 {
-    struct pollfd fds[OPT_LIST_MAX];
+    struct pollfd fds[OPT_LIST_MAX + 1];
     uint32_t n = run_in_fds(&r->in, fds, OPT_LIST_MAX);
+    if (r->grpc.alone != NULL) {
+        fds[n++] = (struct pollfd){.fd = efx_solo_fd(r->grpc.alone), .events = POLLIN};
+    }
     uint64_t ns = run_in_wait_ns(&r->in), timer = until_timer_ns(r);
     uint64_t keep = run_keep_wait_ns(&r->keep);
     ns = timer < ns ? timer : ns;
@@ -185,11 +188,11 @@ static bool goes_on(struct run *r)
            efx_app_error(r->in.app, &err) == EFX_OK;
 }
 
-/* Without inputs an app still has its timers, on the system clock. */
-static bool has_timers_alone(struct run *r)
+/* Without inputs an app still has its timers, on the system clock, and its callers. */
+static bool goes_on_alone(struct run *r)
 {
-    return r->in.n_lanes == 0 && !efx_lib_is_virtual(r->efx) &&
-           efx_app_next_due_ms(r->in.app) != EFX_NEVER_MS;
+    return r->grpc.alone != NULL || (r->in.n_lanes == 0 && !efx_lib_is_virtual(r->efx) &&
+                                     efx_app_next_due_ms(r->in.app) != EFX_NEVER_MS);
 }
 
 static int status_of(struct run *r, enum run_in_state state, const struct efx_err *lane)
@@ -221,10 +224,11 @@ int run_loop(struct run *r)
     }
     while (goes_on(r)) {
         state = run_in_pump(&r->in, &err);
-        if (state == RUN_IN_FAILED || (state == RUN_IN_ENDED && !has_timers_alone(r))) {
+        if (state == RUN_IN_FAILED || (state == RUN_IN_ENDED && !goes_on_alone(r))) {
             break;
         }
-        if (state != RUN_IN_MORE) {
+        bool called = run_grpc_pump(&r->grpc);
+        if (state != RUN_IN_MORE && !called) {
             settle(r);
             wait_for_more(r);
         }
@@ -232,6 +236,7 @@ int run_loop(struct run *r)
         run_keep_step(&r->keep, state != RUN_IN_MORE);
         show_progress(r, &progress_ns);
     }
+    run_grpc_leave(&r->grpc);
     settle(r);
     struct efx_err app_err;
     /* With checkpoints a signal only interrupts: what is held goes on in the next process. */

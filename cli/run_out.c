@@ -69,7 +69,9 @@ static void on_rows(void *arg, const struct efx_bobject *object, const struct ef
 {
     struct run_stream *s = arg;
     struct run_out *o = s->owner;
-    (void)object;
+    if (o->also != NULL) {
+        o->also(o->also_arg, object, rows);
+    }
     (void)pthread_mutex_lock(&o->lock);
     if (!o->failed && !o->gone) {
         if (s->to_output) {
@@ -268,7 +270,10 @@ int run_out_open(struct run_out *o, struct efx *app, const struct run_out_opts *
 {
     bool sinks = false;
     int status = -1;
-    *o = (struct run_out){.program = efx_lib_program(app), .last = EFX_NO_COL};
+    *o = (struct run_out){.program = efx_lib_program(app),
+                          .last = EFX_NO_COL,
+                          .also = opts->also,
+                          .also_arg = opts->also_arg};
     uint32_t n = o->n_streams = o->program->n_objects;
     efx_arena_init(&o->arena, &efx_mem_libc, SIZE_MAX);
     (void)pthread_mutex_init(&o->lock, NULL);

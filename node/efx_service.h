@@ -15,13 +15,18 @@
  *        ◄──────────────── ack(accepted, committed)        a tick is finished, a checkpoint stands
  *
  *   Owner    a `front` is the door's and lives until its `ended` was called, which happens once
- *            for each call that was begun, and is the last thing that happens to it. Builders come
- *            from `builder` and are given back with submit_rows or builder_back
- *   Threads  calls may come from any thread and never block; answers come on the node's loop, and
- *            the door only hands them to its own thread
+ *            for each call that was begun, and is the last thing that happens to it. What the call
+ *            gave out (efx_submit, efx_rows_call) is the node's and lives until `ended` was called
+ *            and the door has called submit_close or rows_cancel, which it does once for each, also
+ *            after `ended`. Builders come from `builder` and are given back with submit_rows or
+ *            builder_back
+ *   Threads  calls may come from any thread and never block; answers come on the node's loop (of a
+ *            front one at a time), and the door only hands them to its own thread
  *   Errors   of `ended`: EFX_OK: done. EFX_EPARSE, EFX_ETYPE, EFX_EABSENT: the request is wrong.
  *            EFX_ELIMIT: a limit, named. EFX_AGAIN: not ready or leaving, try another node.
- *            EFX_ESTALE: opened anew elsewhere. EFX_EDATA: precondition. EFX_EIO: store
+ *            EFX_ESTALE: opened anew elsewhere. EFX_EDATA: precondition. EFX_EIO: store.
+ *            EFX_DONE: the place asked for is gone (OUT_OF_RANGE): a gap in row numbers, a token
+ *            behind which rows were dropped
  *   Source   cluster.md C16, C21, C22, C24; proto/eventflux.proto, whose comments say what each
  *            field means
  */
@@ -66,8 +71,8 @@ struct efx_submit; /* the node's side of one call */
 /* ---- rows out ---- */
 
 struct efx_rows_front { /* of Subscribe and Query */
-    /* Columns of what follows: first, and when a new app text has changed them. `resume`: where
-     * COMMITTED begins. */
+    /* Columns of what follows: first, and when a new app text has changed them; *s stays until the
+     * next one or `ended`. `resume`: where COMMITTED begins. */
     void (*schema)(struct efx_rows_front *self, const struct efx_schema *s,
                    struct efx_bytes resume);
     /* Borrowed for the call. first_row counts from 1; take_back_from as in the proto. */
@@ -99,7 +104,7 @@ struct efx_rows_call; /* the node's side of one Subscribe or Query */
 
 struct efx_checkpoint_info {
     uint64_t no;
-    char revision[128];
+    char revision[304]; /* EFX_REVISION_BYTES */
     int64_t committed_ms;
     uint64_t epoch, n_bytes, n_new_bytes;
     uint8_t app_hash[16];
@@ -153,10 +158,10 @@ struct efx_status { /* a copy, good as of the call */
     uint64_t state_bytes;
 };
 
-enum efx_operation { EFX_OP_CHECKPOINT = 1, EFX_OP_RESTORE, EFX_OP_DEPLOY, EFX_OP_DRAIN };
+enum efx_operation_kind { EFX_OP_CHECKPOINT = 1, EFX_OP_RESTORE, EFX_OP_DEPLOY, EFX_OP_DRAIN };
 
 struct efx_operation_ask {
-    enum efx_operation what;
+    enum efx_operation_kind what;
     bool full, compatible, lose_committed;
     const char
         *text; /* RESTORE: revision, empty = the last; DEPLOY: SQL; DRAIN: node, empty = this */
@@ -198,7 +203,8 @@ struct efx_service_vt {
 
     void (*submit_open)(struct efx_service *self, const struct efx_submit_open *how,
                         struct efx_submit_front *front, struct efx_submit **out);
-    /* A free builder for this app's streams; NULL: none now, `room` is called when one is. */
+    /* A free builder for this app's streams (schemas are the app's `takes`); NULL: none now, `room`
+     * is called once when one is, or when the node goes. */
     struct efx_builder *(*builder)(struct efx_service *self, struct efx_wake *room);
     void (*builder_back)(struct efx_service *self, struct efx_builder **b);
     /* Turn i of the builder is row first_seq + i of the session (rejects too; a clock turn has no
@@ -207,14 +213,16 @@ struct efx_service_vt {
                         struct efx_builder **b, bool unit_end);
     /* No rows: asks for an ack. `drain`: end of input of the virtual clock. */
     void (*submit_ask)(struct efx_service *self, struct efx_submit *s, bool drain);
-    /* Half-closed (graceful), or broken; `ended` follows. */
+    /* Half-closed (graceful: acks go on until all rows are at the level that open asked for), or
+     * broken; `ended` follows unless it was said. */
     void (*submit_close)(struct efx_service *self, struct efx_submit *s, bool graceful);
 
     void (*subscribe)(struct efx_service *self, const struct efx_subscribe_ask *ask,
                       struct efx_rows_front *front, struct efx_rows_call **out);
     void (*query)(struct efx_service *self, const struct efx_query_ask *ask,
                   struct efx_rows_front *front, struct efx_rows_call **out);
-    void (*rows_cancel)(struct efx_service *self, struct efx_rows_call *c); /* `ended` follows */
+    /* `ended` follows unless it was said. */
+    void (*rows_cancel)(struct efx_service *self, struct efx_rows_call *c);
 
     void (*status)(struct efx_service *self, struct efx_status *out);
     void (*operate)(struct efx_service *self, const struct efx_operation_ask *ask,

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What takes hours: random programs against the reference with fresh seeds, long fuzzing, the static
-# analyser, the benchmark's rows at full size.
+# analyser, the benchmark's rows at full size, the chart on a Kubernetes API server (which a clean machine
+# has to build first: 8 minutes of CPU, too long for every submission).
 #   scripts/nightly.sh [HOURS]     4 by default; half of it for the differential test
 # Last line: `N passed, M failed`. A failure prints the seed or the file that repeats it.
 set -uo pipefail
@@ -38,6 +39,9 @@ find engine cli -name '*.c' -print0 |
     xargs -0 -P "$(nproc)" -n 4 clang-tidy -p build/dev --quiet --warnings-as-errors='*' \
         --checks='-*,clang-analyzer-*,-clang-analyzer-security.insecureAPI.*'
 note analyser $?
+
+scripts/kube_test.sh
+note "chart on an API server" $?
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

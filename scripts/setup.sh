@@ -9,9 +9,11 @@ packages=(
     libcmocka-dev                                                 # tests
     libsimdjson-dev libpcre2-dev libzstd-dev zlib1g-dev           # the engine's libraries
     libxxhash-dev libhiredis-dev libsqlite3-dev libevent-dev libssl-dev          # state, transport
+    libtomlplusplus-dev libyaml-dev                               # configuration files
     libgrpc-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler          # gRPC
     liblz4-dev libsnappy-dev                                      # compression that clients may use
-    redis-server                                                  # tests and demo start their own
+    redis-server redis-tools                                      # tests and demo start their own
+    python3-yaml                                                  # tests of the chart
 )
 
 if ! command -v dpkg-query >/dev/null; then

@@ -50,10 +50,12 @@ ROOMS = {
     "transport/grpc": CONTRACTS + ["engine/world", "transport"],
     "node": CONTRACTS + ["engine/sql", "engine/plan", "engine/run", "engine/lib", "engine/io",
                          "engine/world", "engine/include", "state", "transport"],
+    "node/http": CONTRACTS + ["engine/sql", "engine/plan", "transport", "node"],
     "node/grpc": CONTRACTS + ["engine/sql", "engine/plan", "engine/run", "engine/lib", "engine/io",
-                              "engine/world", "state", "transport", "transport/grpc", "node"],
+                              "engine/world", "engine/include", "state", "transport", "transport/grpc", "node"],
     "cli": CONTRACTS + ["engine/sql", "engine/expr", "engine/plan", "engine/run", "engine/lib",
-                        "engine/io", "engine/world", "engine/include", "state", "transport", "node"],
+                        "engine/io", "engine/world", "engine/include", "state", "transport",
+                        "transport/grpc", "node", "node/grpc", "node/http"],
 }
 FREE_ROOMS = ["tests", "bench", "examples"]  # may include everything, nothing may include them
 

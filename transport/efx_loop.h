@@ -11,8 +11,8 @@
  * Everything a node decides happens in tasks of its loop, so no state of it has a lock, and a whole
  * cluster runs in one process by giving each member a loop of one simulation.
  *
- *   Owner    a task is its user's memory and is queued at most once; it may be set or posted again
- *            from inside its own call
+ *   Owner    a task is its user's memory and is queued at most once as a timer and once as posted;
+ *            inside its own call it is in neither, so it may be set, posted or given back there
  *   Threads  post and now_ns from any thread, the rest on the loop's own
  *   Errors   none: a loop that cannot wait any more is a panic
  */
@@ -37,6 +37,9 @@ struct efx_loop_vt {
     void (*timer_clear)(struct efx_loop *self, struct efx_task *t);
     /* fn soon, on the loop; nothing if it is posted already. */
     void (*post)(struct efx_loop *self, struct efx_task *t);
+    /* Neither a timer nor posted any more: before its memory is given back. On the loop's thread,
+     * with nobody left who posts it. */
+    void (*cancel)(struct efx_loop *self, struct efx_task *t);
 };
 
 struct efx_loop {

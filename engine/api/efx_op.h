@@ -122,6 +122,7 @@ struct efx_op_open {
     uint32_t id;
     uint32_t key_group;
     struct efx_kg_range kg; /* key groups of this shard; a placed operator has all */
+    bool by_row;            /* row mode: a timer's rows may not come before their place */
 };
 
 static inline enum efx_rc efx_edge_push(const struct efx_edge *e, const struct efx_step *step,

@@ -66,6 +66,7 @@ struct efx_window_open {
     bool want_expired;             /* somebody asks for EXPIRED EVENTS or ALL */
     bool no_content;               /* nobody calls `content`: a batch may go once it was flushed */
     bool eager;                    /* WHOLE windows only: see above */
+    bool by_row;                   /* row mode: no merge behind puts early flushes in their place */
     struct efx_mem *mem;
     struct efx_ctx *ctx;
 };

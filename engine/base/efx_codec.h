@@ -93,6 +93,13 @@ static inline uint8_t efx_get_u8(struct efx_reader *r)
     return v;
 }
 
+static inline uint16_t efx_get_u16(struct efx_reader *r)
+{
+    uint16_t v;
+    efx_get_raw(r, &v, sizeof v);
+    return v;
+}
+
 static inline uint32_t efx_get_u32(struct efx_reader *r)
 {
     uint32_t v;

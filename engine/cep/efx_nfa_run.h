@@ -47,10 +47,14 @@ size_t efx_nfa_run_bytes(const struct efx_nfa_run *r);
 /* Takes scratch of the ctx that the caller gives back. */
 enum efx_rc efx_nfa_run_rows(struct efx_nfa_run *r, uint32_t input, const struct efx_step *step,
                              const struct efx_rows *in, struct efx_fails *fails) EFX_MUST_USE;
-/* Fires limits before `until`; those that a row's clock has passed (passed_ms) go with its moment,
- * `until`, even if a timer of lower rank made the row at that very time. */
+/* Fires limits before `until`. For a row: those of its copy that its clock has passed go with its
+ * moment, `until`, even if a timer of lower rank made the row at that very time. NULL = no row. */
+struct efx_nfa_row {
+    int64_t clk_ms;
+    uint64_t copy; /* birth; 0 without PARTITION */
+};
 enum efx_rc efx_nfa_run_expire(struct efx_nfa_run *r, const struct efx_step *step, efx_moment until,
-                               int64_t passed_ms) EFX_MUST_USE;
+                               const struct efx_nfa_row *row) EFX_MUST_USE;
 int64_t efx_nfa_run_due_ms(const struct efx_nfa_run *r);
 
 /* Outputs of a partial (hidden ones behind) as row `row` of columns data[k], valid[k]; texts live

@@ -274,7 +274,7 @@ static enum efx_rc compile(struct efx_nfa_compiler *c, const struct efx_nfa_chai
     EFX_RET(add_filters(c, chain));
     EFX_RET(add_outs(c));
     add_split(c);
-    bool key_order = c->conf->expired && c->pattern->n_keys > 0 && !c->conf->partitioned;
+    bool key_order = c->conf->expired && c->pattern->n_keys > 0;
     nfa->stubs = key_order || nfa->within_events >= 0;
     nfa->gate = !nfa->every || nfa->skip_past_last_row || nfa->stubs;
     lay_out(nfa);

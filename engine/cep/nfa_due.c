@@ -12,6 +12,10 @@ static bool before(const struct efx_nfa_pool *p, uint32_t a, uint32_t b)
     if (x->first_ms != y->first_ms) {
         return x->first_ms < y->first_ms;
     }
+    uint64_t x_copy = efx_nfa__copy_order(p->nfa, x), y_copy = efx_nfa__copy_order(p->nfa, y);
+    if (x_copy != y_copy) {
+        return x_copy < y_copy;
+    }
     return x->order != y->order ? x->order < y->order : x->age < y->age;
 }
 
@@ -145,4 +149,29 @@ uint32_t efx_nfa__due_first(const struct efx_nfa_pool *p)
         return d->first == 0 ? EFX_NFA_NO : d->first - 1;
     }
     return d->first != 0 && before(p, d->first - 1, d->heap[0]) ? d->first - 1 : d->heap[0];
+}
+
+static bool is_due_of(const struct efx_nfa_pool *p, uint32_t id, uint64_t copy)
+{
+    const struct efx_nfa_partial *r = efx_nfa__at(p, id);
+    return r->first_ms == p->dues.least_ms && efx_nfa__copy_order(p->nfa, r) == copy;
+}
+
+uint32_t efx_nfa__due_first_of(const struct efx_nfa_pool *p, uint64_t copy)
+{
+    const struct efx_nfa_dues *d = &p->dues;
+    if (!p->nfa->partitioned) {
+        return efx_nfa__due_first(p);
+    }
+    uint32_t first = EFX_NFA_NO;
+    for (uint32_t at = d->first; at != 0 && first == EFX_NFA_NO;) {
+        const struct efx_nfa_partial *r = efx_nfa__at(p, at - 1);
+        first = is_due_of(p, at - 1, copy) ? at - 1 : EFX_NFA_NO;
+        at = r->first_ms > d->least_ms ? 0 : r->due_next;
+    }
+    for (uint32_t i = 0; i < d->n; i++) {
+        bool is = is_due_of(p, d->heap[i], copy);
+        first = is && (first == EFX_NFA_NO || before(p, d->heap[i], first)) ? d->heap[i] : first;
+    }
+    return first;
 }

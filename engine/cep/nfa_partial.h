@@ -12,7 +12,7 @@
  *   wait list table of an element      bucket   hash of (machine's keys, equations) │ head │ tail
  *   nodes inside the records           ▲ oldest ◄──► … ◄──► youngest
  *
- *   limits  first ◄──► … ◄──► last     by (first event's time, order, age); what would have to go
+ *   limits  first ◄──► … ◄──► last     by (first event, copy, order, age); what would have to go
  *           heap                       far back goes to a heap beside the queue
  *
  * Buckets hold the hash only: two keys of one hash share a list, and every partial's comparisons
@@ -42,7 +42,7 @@ static const uint32_t EFX_NFA_UNLINKED = UINT32_MAX;
 struct efx_nfa_partial {
     uint64_t turn;    /* global number of the turn of its first event */
     uint64_t age;     /* number of its creation */
-    uint64_t order;   /* among partials that die together: of copy or key, else turn */
+    uint64_t order;   /* among partials that die together, within a copy: of key, else turn */
     int64_t first_ms; /* WITHIN n EVENTS: number of its first event; a stub's: of the last one */
     uint32_t pos;     /* element of its last event */
     uint32_t count;   /* events there */
@@ -127,6 +127,17 @@ static inline uint64_t *efx_nfa__bound(const struct efx_nfa *nfa, struct efx_nfa
     return (uint64_t *)((uint8_t *)r + nfa->bound_off);
 }
 
+/* Among partials that die together, copies of a partition go by their births; 0 without one. */
+static inline uint64_t efx_nfa__copy_order(const struct efx_nfa *nfa,
+                                           const struct efx_nfa_partial *r)
+{
+    uint64_t birth = 0;
+    if (nfa->partitioned) {
+        memcpy(&birth, (const uint8_t *)r + nfa->slots[0].off, sizeof birth);
+    }
+    return birth;
+}
+
 /* Slot s = value `row` of col; a long text is copied. */
 static inline enum efx_rc efx_nfa__slot_set(struct efx_nfa_pool *p, uint32_t id, uint32_t s,
                                             const struct efx_col *col, uint32_t row)
@@ -200,6 +211,8 @@ enum efx_rc efx_nfa__due_add(struct efx_nfa_pool *p, uint32_t id) EFX_MUST_USE;
 void efx_nfa__due_del(struct efx_nfa_pool *p, uint32_t id);
 /* Whose limit comes first; EFX_NFA_NO = nobody's. */
 uint32_t efx_nfa__due_first(const struct efx_nfa_pool *p);
+/* Of those that share its time, the first one of this copy. O(those, and all in the heap). */
+uint32_t efx_nfa__due_first_of(const struct efx_nfa_pool *p, uint64_t copy);
 
 /* ---- nfa_hash.c ---- */
 /* h = mix(h, value): equal for values that EQ calls equal. */

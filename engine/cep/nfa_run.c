@@ -141,15 +141,19 @@ static enum efx_rc die(struct efx_nfa_run *r, uint32_t id, const struct efx_nfa_
 }
 
 enum efx_rc efx_nfa_run_expire(struct efx_nfa_run *r, const struct efx_step *step, efx_moment until,
-                               int64_t passed_ms)
+                               const struct efx_nfa_row *row)
 {
     for (;;) {
         int64_t due_ms = efx_nfa_run_due_ms(r);
         bool timer = efx_op_due(r->op, step, due_ms, until);
-        if (!timer && due_ms > passed_ms) {
+        bool passed = !timer && row != NULL && due_ms <= row->clk_ms;
+        uint32_t id = timer    ? efx_nfa__due_first(&r->pool)
+                      : passed ? efx_nfa__due_first_of(&r->pool, row->copy)
+                               : EFX_NFA_NO;
+        if (id == EFX_NFA_NO) {
             return EFX_OK;
         }
-        uint32_t id = efx_nfa__due_first(&r->pool);
+        const struct efx_nfa_partial *p = efx_nfa__at(&r->pool, id);
         EFX_RET(die(r, id,
                     &(struct efx_nfa_cause){
                         .expired = true,
@@ -157,7 +161,7 @@ enum efx_rc efx_nfa_run_expire(struct efx_nfa_run *r, const struct efx_step *ste
                         .ts_ms = due_ms - 1,
                         .clk_ms = due_ms,
                         .moment = timer ? efx_op_timer_moment(r->op, step, due_ms) : until,
-                        .sub = efx_nfa__at(&r->pool, id)->order,
+                        .sub = r->nfa->partitioned ? efx_nfa__copy_order(r->nfa, p) : p->order,
                     }));
     }
 }
@@ -395,9 +399,7 @@ static enum efx_rc begin(struct efx_nfa_run *r, const struct efx_nfa_slice *s, u
     p->pos = q;
     p->count = 1;
     EFX_RET(set_keys(r, s, row, id));
-    if (r->nfa->partitioned) {
-        memcpy(&p->order, (uint8_t *)p + r->nfa->slots[0].off, sizeof p->order); /* birth */
-    } else if (stub != EFX_NFA_NO) {
+    if (stub != EFX_NFA_NO) {
         p->order = efx_nfa__at(&r->pool, stub)->order;
     }
     if (completes(r->nfa, q, 1)) {
@@ -576,6 +578,11 @@ static uint32_t next_hot(const struct efx_nfa_slice *s, uint32_t i, uint32_t unt
     return i;
 }
 
+static uint64_t copy_of(const struct efx_nfa_run *r, const struct efx_nfa_slice *s, uint32_t row)
+{
+    return r->nfa->partitioned ? ((const uint64_t *)s->vals[s->input->keys[0].val].data)[row] : 0;
+}
+
 enum efx_rc efx_nfa_run_rows(struct efx_nfa_run *r, uint32_t input, const struct efx_step *step,
                              const struct efx_rows *in, struct efx_fails *fails)
 {
@@ -599,8 +606,8 @@ enum efx_rc efx_nfa_run_rows(struct efx_nfa_run *r, uint32_t input, const struct
         }
         uint32_t row = s.at[i];
         if (efx_nfa_run_due_ms(r) <= clk_ms[row]) {
-            EFX_RET(efx_nfa_run_expire(r, step, efx_op_row_moment(step, in->b, row),
-                                       efx_batch_clk_ms(in->b, row)));
+            struct efx_nfa_row at = {efx_batch_clk_ms(in->b, row), copy_of(r, &s, row)};
+            EFX_RET(efx_nfa_run_expire(r, step, efx_op_row_moment(step, in->b, row), &at));
         }
         EFX_RET(do_row(r, &s, row));
     }

@@ -15,6 +15,8 @@
  *   sub          [n_rows]  order among shards within a moment        no ordered gather downstream
  *   code         [n_rows]  nnnn of EFX-nnnn of the failed row        not an error edge
  *   set_end      [words]   bit i = a row set ends with row i         no row sets (joins, flushes)
+ *   number       [n_rows]  which joined row: one that leaves has     rows leave in order, or never
+ *                          that of the one that came
  *
  * `plan` decides once per edge which of them are filled (enum efx_needs). A filter narrows `sel`
  * and keeps positions, so it copies none of this. Behind the n_cols visible columns stand n_hidden
@@ -57,6 +59,7 @@ struct efx_batch {
     const uint64_t *sub;
     const uint16_t *code;
     const uint64_t *set_end;
+    const uint64_t *number;
 };
 
 struct efx_rows { /* a slice: rows from .. until - 1 */

@@ -1,7 +1,7 @@
-/* Keys to ids: the index per key group, the slabs, the entries. */
+/* The table: its layout, the slabs, the entries. How a key is found is told in keyed_find.c. */
 #include "keyed_in.h"
 
-enum { SLAB_BYTES = 64 * 1024, SLOTS_FIRST = 8, SLABS_FIRST = 8, AHEAD_MAX = 127 };
+enum { SLAB_BYTES = 64 * 1024, SLABS_FIRST = 8, AHEAD_MAX = 127 };
 /* So many slabs come one by one, then in runs that fill huge pages. */
 enum { RUN_AFTER = 16, RUN_BYTES = 2 * 1024 * 1024 };
 
@@ -55,7 +55,8 @@ static void lay_out(struct efx_keyed *t)
     }
     t->states_bytes = at - t->states_off;
     t->stride = stride_of(at);
-    t->ahead = at - 1 < AHEAD_MAX ? at - 1 : AHEAD_MAX;
+    bool one_line = t->stride <= EFX_CACHE_LINE && EFX_CACHE_LINE % t->stride == 0;
+    t->ahead = one_line ? 0 : at - 1 < AHEAD_MAX ? at - 1 : AHEAD_MAX;
 }
 
 static void make_fresh(struct efx_keyed *t)
@@ -77,8 +78,6 @@ static size_t states_max_bytes(const struct efx_keyed_conf *conf)
     }
     return n;
 }
-
-static enum efx_rc entry_new(struct efx_keyed *t, const uint8_t *key, uint32_t *id);
 
 static enum efx_rc ordinals_make(struct efx_keyed *t)
 {
@@ -118,7 +117,7 @@ enum efx_rc efx_keyed_create(struct efx_mem *mem, struct efx_ctx *ctx,
     }
     if (conf->n_cells == 0) {
         uint32_t id;
-        EFX_GOTO(no_table, entry_new(t, t->fresh, &id));
+        EFX_GOTO(no_table, efx_keyed__entry_new(t, t->fresh, &id));
     }
     *out = t;
     return EFX_OK;
@@ -147,13 +146,10 @@ void efx_keyed_destroy(struct efx_keyed **table)
     if (t == NULL) {
         return;
     }
-    for (uint32_t g = 0; t->group != NULL && g < EFX_KEY_GROUPS; g++) {
-        efx_keyed__give(t, t->group[g].slot, (t->group[g].mask + (size_t)1) * sizeof(uint64_t));
-    }
+    efx_keyed__groups_drop(t);
     for (uint32_t s = 0; s < t->n_slabs; s += run_slabs(t, s)) {
         efx_keyed__give(t, t->slab[s], run_bytes(t, s));
     }
-    efx_keyed__give(t, t->group, EFX_KEY_GROUPS * sizeof *t->group);
     efx_keyed__give(t, t->n_saved, EFX_KEY_GROUPS * sizeof *t->n_saved);
     efx_keyed__give(t, t->slab, t->n_slabs_max * sizeof *t->slab);
     for (uint32_t i = 0; i < 2; i++) {
@@ -162,62 +158,6 @@ void efx_keyed_destroy(struct efx_keyed **table)
     efx_heap_destroy(&t->heap);
     EFX_ASSERT(t->used_bytes == t->self_bytes);
     t->mem->free(t->mem, t, t->self_bytes);
-}
-
-/* ---- slots of a key group */
-
-static enum efx_rc group_grow(struct efx_keyed *t, struct efx_keyed_slots *g)
-{
-    uint32_t len = g->slot == NULL ? 0 : g->mask + 1;
-    uint32_t mask = len == 0 ? SLOTS_FIRST - 1 : len * 2 - 1;
-    size_t bytes = (mask + (size_t)1) * sizeof(uint64_t);
-    uint64_t *slot = efx_keyed__take(t, bytes);
-    if (slot == NULL) {
-        return EFX_ENOMEM;
-    }
-    memset(slot, 0, bytes);
-    for (uint32_t from = 0; from < len; from++) {
-        if (g->slot[from] == 0) {
-            continue;
-        }
-        uint32_t i = (uint32_t)(g->slot[from] >> 32) & mask;
-        while (slot[i] != 0) {
-            i = (i + 1) & mask;
-        }
-        slot[i] = g->slot[from];
-    }
-    efx_keyed__give(t, g->slot, len * sizeof *slot);
-    g->slot = slot;
-    g->mask = mask;
-    return EFX_OK;
-}
-
-/* Empties slot i and shifts back what probed across it: no tombstones in the index. */
-static void group_remove(struct efx_keyed_slots *g, uint32_t i)
-{
-    for (uint32_t j = (i + 1) & g->mask; g->slot[j] != 0; j = (j + 1) & g->mask) {
-        uint32_t home = (uint32_t)(g->slot[j] >> 32) & g->mask;
-        if (((j - home) & g->mask) >= ((j - i) & g->mask)) {
-            g->slot[i] = g->slot[j];
-            i = j;
-        }
-    }
-    g->slot[i] = 0;
-    g->n--;
-}
-
-enum efx_rc efx_keyed__groups_make(struct efx_keyed *t)
-{
-    if (t->group != NULL) {
-        return EFX_OK;
-    }
-    size_t bytes = EFX_KEY_GROUPS * sizeof *t->group;
-    t->group = efx_keyed__take(t, bytes);
-    if (t->group == NULL) {
-        return EFX_ENOMEM;
-    }
-    memset(t->group, 0, bytes);
-    return EFX_OK;
 }
 
 /* ---- entries */
@@ -252,7 +192,7 @@ static enum efx_rc slabs_add(struct efx_keyed *t)
     return EFX_OK;
 }
 
-static enum efx_rc entry_new(struct efx_keyed *t, const uint8_t *key, uint32_t *id)
+enum efx_rc efx_keyed__entry_new(struct efx_keyed *t, const uint8_t *key, uint32_t *id)
 {
     if (t->free == 0 && t->n_ids >> t->shift == t->n_slabs) {
         if (t->n_ids >= EFX_KEYED_DEAD - 1) {
@@ -311,14 +251,9 @@ void efx_keyed_del(struct efx_keyed *t, uint32_t id)
         return;
     }
     uint64_t h = efx_keyed__hash_key(t, e->key, true);
-    struct efx_keyed_slots *g = &t->group[efx_hash_key_group(h)];
-    uint32_t i = (uint32_t)h & g->mask;
-    while ((uint32_t)g->slot[i] != id + 1) {
-        i = (i + 1) & g->mask;
-    }
     efx_keyed_touch(t, id);
     efx_keyed__states_fini(t, id);
-    group_remove(g, i);
+    efx_keyed__unlink(t, h, id);
     t->n_live--;
     bool leaves_no_trace = !t->tracks || e->stamp == t->stamp + 1;
     e->stamp = EFX_KEYED_DEAD;
@@ -335,282 +270,6 @@ void efx_keyed_reset(struct efx_keyed *t, uint32_t id)
     efx_keyed_touch(t, id);
     efx_keyed__states_fini(t, id);
     memcpy((uint8_t *)efx_keyed__at(t, id) + t->states_off, t->fresh, t->states_bytes);
-}
-
-/* ---- keys to ids */
-
-static inline bool same_key(const struct efx_keyed *t, const uint8_t *key, const uint8_t *stored)
-{
-    return t->short_key ? memcmp(key, stored, sizeof(uint64_t)) == 0
-                        : efx_keyed__key_equal(t, key, stored);
-}
-
-/* The slot that holds the key, else the empty one where it would stand. */
-static uint32_t probe(const struct efx_keyed *t, const struct efx_keyed_slots *g, uint64_t h,
-                      const uint8_t *key)
-{
-    uint32_t i = (uint32_t)h & g->mask;
-    for (; g->slot[i] != 0; i = (i + 1) & g->mask) {
-        uint32_t id = (uint32_t)g->slot[i] - 1;
-        if (g->slot[i] >> 32 == (uint32_t)h && same_key(t, key, efx_keyed__at(t, id)->key)) {
-            break;
-        }
-    }
-    return i;
-}
-
-enum efx_rc efx_keyed__id_of(struct efx_keyed *t, uint64_t h, const uint8_t *key, uint32_t *id,
-                             uint32_t *n_new)
-{
-    struct efx_keyed_slots *g = &t->group[efx_hash_key_group(h)];
-    if (g->slot == NULL) {
-        EFX_RET(group_grow(t, g));
-    }
-    uint32_t i = probe(t, g, h, key);
-    if (g->slot[i] == 0) {
-        if ((g->n + 1) * 4 > (g->mask + 1) * 3) {
-            EFX_RET(group_grow(t, g));
-            i = probe(t, g, h, key);
-        }
-        EFX_RET(entry_new(t, key, id));
-        g->slot[i] = h << 32 | (*id + 1);
-        g->n++;
-        ++*n_new;
-        return EFX_OK;
-    }
-    *id = (uint32_t)g->slot[i] - 1;
-    efx_keyed_touch(t, *id);
-    return EFX_OK;
-}
-
-uint32_t efx_keyed__lookup(const struct efx_keyed *t, uint64_t h, const uint8_t *key)
-{
-    const struct efx_keyed_slots *g = t->group == NULL ? NULL : &t->group[efx_hash_key_group(h)];
-    if (g == NULL || g->slot == NULL) {
-        return EFX_KEYED_DEAD;
-    }
-    uint64_t slot = g->slot[probe(t, g, h, key)];
-    return slot == 0 ? EFX_KEYED_DEAD : (uint32_t)slot - 1;
-}
-
-/* Two passes over the hashes, so that the misses of a block's rows are waited for together: slots,
- * then the entries that their tags name, both lines that one mostly lies on. guess[i] = such an
- * entry, NULL = no tag fits. */
-static void guess_entries(const struct efx_keyed *t, const uint64_t *h, uint32_t n, uint32_t *id,
-                          struct efx_entry **guess)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        const struct efx_keyed_slots *g = &t->group[efx_hash_key_group(h[i])];
-        if (g->slot != NULL) {
-            __builtin_prefetch(&g->slot[(uint32_t)h[i] & g->mask]);
-        }
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        const struct efx_keyed_slots *g = &t->group[efx_hash_key_group(h[i])];
-        guess[i] = NULL;
-        if (g->slot == NULL) {
-            continue;
-        }
-        uint32_t s = (uint32_t)h[i] & g->mask;
-        while (g->slot[s] != 0 && g->slot[s] >> 32 != (uint32_t)h[i]) {
-            s = (s + 1) & g->mask;
-        }
-        if (g->slot[s] != 0) {
-            id[i] = (uint32_t)g->slot[s] - 1;
-            guess[i] = efx_keyed__at(t, id[i]);
-            __builtin_prefetch(guess[i], 1);
-            __builtin_prefetch((uint8_t *)guess[i] + t->ahead, 1);
-        }
-    }
-}
-
-/* Is the key that many words of numbers? The compiler sees how many. */
-static inline __attribute__((always_inline)) bool words_equal(const uint8_t *a, const uint8_t *b,
-                                                              uint32_t words)
-{
-    uint64_t differs = 0;
-    for (uint32_t w = 0; w < words; w++) {
-        uint64_t x, y;
-        memcpy(&x, a + w * sizeof x, sizeof x);
-        memcpy(&y, b + w * sizeof y, sizeof y);
-        differs |= x ^ y;
-    }
-    return differs == 0;
-}
-
-/* Keys of a block, key_bytes apart: so many words, 0 = anything. */
-static inline __attribute__((always_inline)) enum efx_rc
-block_ids(struct efx_keyed *t, const uint64_t *h, const uint8_t *key, uint32_t n, uint32_t *id,
-          uint32_t *n_new, uint32_t words)
-{
-    struct efx_entry *guess[KEY_BLOCK_ROWS];
-    guess_entries(t, h, n, id, guess);
-    for (uint32_t i = 0; i<n; i++, key += words> 0 ? words * sizeof(uint64_t) : t->key_bytes) {
-        struct efx_entry *e = guess[i];
-        bool same = e != NULL && (words > 0 ? words_equal(key, e->key, words)
-                                            : efx_keyed__key_equal(t, key, e->key));
-        if (!same) {
-            EFX_RET(efx_keyed__id_of(t, h[i], key, &id[i], n_new));
-        } else if (!efx_keyed__stamped(t, e)) {
-            efx_keyed__touch(t, e, id[i]);
-        }
-    }
-    return EFX_OK;
-}
-
-static enum efx_rc ids_short(struct efx_keyed *t, const struct efx_col *col, const uint32_t *row,
-                             uint32_t n, uint32_t *id, uint32_t *n_new)
-{
-    uint64_t word[KEY_BLOCK_ROWS], h[KEY_BLOCK_ROWS];
-    for (uint32_t i = 0; i < n; i += KEY_BLOCK_ROWS) {
-        uint32_t rows = n - i < KEY_BLOCK_ROWS ? n - i : KEY_BLOCK_ROWS;
-        efx_keyed__words(col, row == NULL ? NULL : row + i, i, rows, word);
-        for (uint32_t j = 0; j < rows; j++) {
-            h[j] = efx_keyed__place(t, efx_hash_u64(word[j]), word[j]);
-        }
-        EFX_RET(block_ids(t, h, (const uint8_t *)word, rows, id + i, n_new, 1));
-    }
-    return EFX_OK;
-}
-
-/* One number that may be NULL, of rows where none is: the NULL bits are a word of zeros. */
-static enum efx_rc ids_whole(struct efx_keyed *t, const struct efx_col *col, const uint32_t *row,
-                             uint32_t n, uint32_t *id, uint32_t *n_new)
-{
-    uint64_t word[KEY_BLOCK_ROWS], key[2 * KEY_BLOCK_ROWS], h[KEY_BLOCK_ROWS];
-    for (uint32_t i = 0; i < n; i += KEY_BLOCK_ROWS) {
-        uint32_t rows = n - i < KEY_BLOCK_ROWS ? n - i : KEY_BLOCK_ROWS;
-        efx_keyed__words(col, row == NULL ? NULL : row + i, i, rows, word);
-        for (uint32_t j = 0; j < rows; j++) {
-            h[j] = efx_keyed__place(t, efx_hash_u64(word[j]), word[j]);
-            key[2 * j] = 0;
-            key[2 * j + 1] = word[j];
-        }
-        EFX_RET(block_ids(t, h, (const uint8_t *)key, rows, id + i, n_new, 2));
-    }
-    return EFX_OK;
-}
-
-static bool is_whole(const struct efx_keyed *t, const struct efx_col *col)
-{
-    return t->conf.n_cells == 1 && t->conf.nullable && !t->has_text && col->valid == NULL;
-}
-
-static uint32_t block_rows(const struct efx_keyed *t)
-{
-    uint32_t fit = KEY_BLOCK_BYTES / t->key_bytes;
-    return fit < KEY_BLOCK_ROWS ? fit : KEY_BLOCK_ROWS;
-}
-
-static void by_birth(const struct efx_keyed *t, const struct efx_col *birth, const uint32_t *row,
-                     uint32_t from, uint32_t n, uint64_t *h)
-{
-    const uint64_t *word = birth->data;
-    for (uint32_t i = 0; t->conf.birth_group && i < n; i++) {
-        h[i] = efx_keyed__place(t, h[i], word[row == NULL ? from + i : row[i]]);
-    }
-}
-
-/* Hashes of a block's keys; valid bits count only where a NULL can be. */
-static void block_hash(const struct efx_keyed *t, const struct efx_col *cols, const uint32_t *row,
-                       uint32_t from, uint32_t n, uint64_t *h)
-{
-    if (t->conf.nullable) {
-        efx_keyed__hash_cols(cols, t->conf.n_cells, row, from, n, h);
-        by_birth(t, &cols[0], row, from, n, h);
-        return;
-    }
-    struct efx_col whole[EFX_KEYED_CELLS_MAX];
-    for (uint32_t c = 0; c < t->conf.n_cells; c++) {
-        whole[c] = (struct efx_col){.type = cols[c].type, .data = cols[c].data};
-    }
-    efx_keyed__hash_cols(whole, t->conf.n_cells, row, from, n, h);
-    by_birth(t, &cols[0], row, from, n, h);
-}
-
-enum efx_rc efx_keyed_ids(struct efx_keyed *t, const struct efx_col *cols, const uint32_t *row,
-                          uint32_t n, uint32_t *id, uint32_t *n_new)
-{
-    *n_new = 0;
-    if (t->conf.n_cells == 0) {
-        memset(id, 0, n * sizeof *id);
-        efx_keyed_touch(t, 0);
-        return EFX_OK;
-    }
-    EFX_RET(efx_keyed__groups_make(t));
-    if (t->short_key) {
-        return ids_short(t, cols, row, n, id, n_new);
-    }
-    if (is_whole(t, cols)) {
-        return ids_whole(t, cols, row, n, id, n_new);
-    }
-    uint64_t h[KEY_BLOCK_ROWS];
-    _Alignas(8) uint8_t key[KEY_BLOCK_BYTES];
-    uint32_t block = block_rows(t);
-    for (uint32_t i = 0; i < n; i += block) {
-        uint32_t rows = n - i < block ? n - i : block;
-        const uint32_t *at = row == NULL ? NULL : row + i;
-        block_hash(t, cols, at, i, rows, h);
-        efx_keyed__keys(t, cols, at, i, rows, key);
-        EFX_RET(!t->has_text && t->key_bytes == 2 * sizeof(uint64_t)
-                    ? block_ids(t, h, key, rows, id + i, n_new, 2)
-                    : block_ids(t, h, key, rows, id + i, n_new, 0));
-    }
-    return EFX_OK;
-}
-
-static void find_short(const struct efx_keyed *t, const struct efx_col *col, const uint32_t *row,
-                       uint32_t n, uint32_t *id)
-{
-    uint64_t word[KEY_BLOCK_ROWS], h[KEY_BLOCK_ROWS];
-    struct efx_entry *guess[KEY_BLOCK_ROWS];
-    for (uint32_t i = 0; i < n; i += KEY_BLOCK_ROWS) {
-        uint32_t rows = n - i < KEY_BLOCK_ROWS ? n - i : KEY_BLOCK_ROWS;
-        efx_keyed__words(col, row == NULL ? NULL : row + i, i, rows, word);
-        for (uint32_t j = 0; j < rows; j++) {
-            h[j] = efx_keyed__place(t, efx_hash_u64(word[j]), word[j]);
-        }
-        guess_entries(t, h, rows, id + i, guess);
-        for (uint32_t j = 0; j < rows; j++) {
-            if (guess[j] == NULL) {
-                id[i + j] = EFX_KEYED_DEAD;
-            } else if (memcmp(&word[j], guess[j]->key, sizeof word[j]) != 0) {
-                id[i + j] = efx_keyed__lookup(t, h[j], (const uint8_t *)&word[j]);
-            }
-        }
-    }
-}
-
-void efx_keyed_find(const struct efx_keyed *t, const struct efx_col *cols, const uint32_t *row,
-                    uint32_t n, uint32_t *id)
-{
-    uint64_t h[KEY_BLOCK_ROWS];
-    struct efx_entry *guess[KEY_BLOCK_ROWS];
-    _Alignas(8) uint8_t key[KEY_BLOCK_BYTES];
-    if (t->conf.n_cells == 0 || t->group == NULL) {
-        memset(id, t->conf.n_cells == 0 ? 0 : 0xFF, n * sizeof *id);
-        return;
-    }
-    if (t->short_key) {
-        find_short(t, cols, row, n, id);
-        return;
-    }
-    uint32_t block = block_rows(t);
-    for (uint32_t i = 0; i < n; i += block) {
-        uint32_t rows = n - i < block ? n - i : block;
-        const uint32_t *at = row == NULL ? NULL : row + i;
-        block_hash(t, cols, at, i, rows, h);
-        efx_keyed__keys(t, cols, at, i, rows, key);
-        guess_entries(t, h, rows, id + i, guess);
-        for (uint32_t j = 0; j < rows; j++) {
-            const uint8_t *k = key + (size_t)j * t->key_bytes;
-            if (guess[j] == NULL) {
-                id[i + j] = EFX_KEYED_DEAD;
-            } else if (!same_key(t, k, guess[j]->key)) {
-                id[i + j] = efx_keyed__lookup(t, h[j], k);
-            }
-        }
-    }
 }
 
 /* ---- getters */

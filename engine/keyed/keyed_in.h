@@ -3,10 +3,13 @@
 
 #include "efx_hash.h"
 #include "efx_keyed.h"
+#include "keyed_pool.h"
 
 /* The inside of the keyed table, shared by its files.
  *
- *   efx_keyed.c   keys to ids: index, slabs, entries
+ *   efx_keyed.c   slabs, entries
+ *   keyed_find.c  keys to ids: the index
+ *   keyed_pool.c  memory of the index
  *   keyed_key.c   keys as bytes: normalised, hashed, compared, stored
  *   keyed_save.c  what changed: touch, mark, slices, load
  *
@@ -21,7 +24,7 @@ enum { KEY_BLOCK_ROWS = 256, KEY_BLOCK_BYTES = 16 * 1024 };
 struct efx_keyed_slots {
     uint64_t *slot; /* [mask + 1]; 0 = empty */
     uint32_t mask;
-    uint32_t n;
+    uint32_t n : 31, pooled : 1; /* pooled: the array is the pool's */
 };
 
 struct efx_keyed_dirty { /* what changed under one stamp */
@@ -47,10 +50,12 @@ struct efx_keyed {
     size_t self_bytes;
 
     struct efx_keyed_slots *group; /* [EFX_KEY_GROUPS], with the first key */
+    struct efx_keyed_pool pool;
+    size_t slot_bytes; /* of the groups' arrays */
     uint8_t **slab;
     uint32_t n_slabs, n_slabs_max;
     uint32_t stride, shift;
-    uint32_t ahead; /* offset of an entry's last byte that is fetched ahead */
+    uint32_t ahead; /* offset of an entry's last byte that is fetched ahead; 0 = is on one line */
     uint32_t n_ids, n_live;
     uint32_t free; /* first free id + 1 */
     size_t used_bytes;
@@ -91,6 +96,10 @@ enum efx_rc efx_keyed__key_store(struct efx_keyed *t, const uint8_t *key, uint8_
 void efx_keyed__key_drop(struct efx_keyed *t, uint8_t *stored);
 
 enum efx_rc efx_keyed__groups_make(struct efx_keyed *t); /* with the first key */
+void efx_keyed__groups_drop(struct efx_keyed *t);
+enum efx_rc efx_keyed__entry_new(struct efx_keyed *t, const uint8_t *key, uint32_t *id);
+/* Takes a key of the index that has this id. */
+void efx_keyed__unlink(struct efx_keyed *t, uint64_t hash, uint32_t id);
 /* Id of one key in bytes, made if need be. */
 enum efx_rc efx_keyed__id_of(struct efx_keyed *t, uint64_t hash, const uint8_t *key, uint32_t *id,
                              uint32_t *n_new);

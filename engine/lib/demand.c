@@ -96,7 +96,8 @@ static efx_val val_of(const struct efx_col *c, uint32_t row)
 }
 
 /* DISTINCT is cut here, when repeated rows are gone. */
-static enum efx_rc give(struct demand *d, const struct demand_rows *rows, efx_row_fn fn, void *arg)
+static enum efx_rc give(struct demand *d, const struct demand_rows *rows,
+                        const struct efx_lib_answer *to)
 {
     const struct efx_bstmt *s = d->bound->stmt;
     struct efx_column *cols = EFX_NEW_N(&d->arena, struct efx_column, rows->n_cols + 1);
@@ -109,9 +110,12 @@ static enum efx_rc give(struct demand *d, const struct demand_rows *rows, efx_ro
     }
     struct efx_stream stream = {.name = "query", .n_columns = rows->n_cols, .columns = cols};
     struct efx_row row = {&stream, d->step->clk_last_ms, false, values};
+    if (to->columns != NULL) {
+        to->columns(to->arg, &stream);
+    }
     uint64_t n = 0, from = d->bound->distinct && s->offset > 0 ? (uint64_t)s->offset : 0;
     uint64_t max = d->bound->distinct && s->limit >= 0 ? (uint64_t)s->limit : UINT64_MAX;
-    for (const struct demand_chunk *k = rows->first; k != NULL; k = k->next) {
+    for (const struct demand_chunk *k = rows->first; k != NULL && to->row != NULL; k = k->next) {
         for (uint32_t i = 0; i < k->n; i++, n++) {
             if (n < from || n - from >= max) {
                 continue;
@@ -119,13 +123,16 @@ static enum efx_rc give(struct demand *d, const struct demand_rows *rows, efx_ro
             for (uint32_t c = 0; c < rows->n_cols; c++) {
                 values[c] = val_of(&k->cols[c], i);
             }
-            fn(arg, &row);
+            to->row(to->arg, &row);
         }
+    }
+    if (to->end != NULL) {
+        to->end(to->arg);
     }
     return EFX_OK;
 }
 
-static enum efx_rc run(struct demand *d, efx_row_fn fn, void *arg, uint64_t *changed)
+static enum efx_rc run(struct demand *d, const struct efx_lib_answer *to, uint64_t *changed)
 {
     uint64_t n = 0;
     struct demand_rows rows = {0};
@@ -133,7 +140,7 @@ static enum efx_rc run(struct demand *d, efx_row_fn fn, void *arg, uint64_t *cha
         EFX_RET(efx_demand__change(d, &n));
     } else {
         EFX_RET(efx_demand__select(d, &rows));
-        EFX_RET(fn != NULL ? give(d, &rows, fn, arg) : EFX_OK);
+        EFX_RET(give(d, &rows, to));
     }
     if (changed != NULL) {
         *changed = n;
@@ -178,7 +185,7 @@ static enum efx_code answer(const struct demand *d, enum efx_rc rc, const struct
     return e.code;
 }
 
-enum efx_code efx_lib__query(struct efx *app, const char *sql, efx_row_fn fn, void *arg,
+enum efx_code efx_lib__query(struct efx *app, const char *sql, const struct efx_lib_answer *to,
                              uint64_t *changed, struct efx_error *err)
 {
     struct demand d;
@@ -189,7 +196,7 @@ enum efx_code efx_lib__query(struct efx *app, const char *sql, efx_row_fn fn, vo
     efx_ctx_init(&d.ctx, &efx_mem_libc);
     enum efx_rc rc = begin(&d, &diags, sql);
     rc = rc == EFX_OK ? compile(&d, &diags) : rc;
-    rc = rc == EFX_OK ? run(&d, fn, arg, changed) : rc;
+    rc = rc == EFX_OK ? run(&d, to, changed) : rc;
     enum efx_code code = answer(&d, rc, &diags, err);
     efx_ctx_fini(&d.ctx);
     efx_arena_fini(&d.arena);

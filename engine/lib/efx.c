@@ -150,7 +150,7 @@ static enum efx_rc compile(struct efx *e)
     struct efx_plan_opts o = {
         .registry = efx_lib_registry(),
         .ordered = e->options.ordered,
-        .n_shards = efx_lib__shards(&e->options),
+        .n_shards = e->part != NULL ? e->part->n_shards : efx_lib__shards(&e->options),
         .max_partials = e->options.max_partials > 0 ? e->options.max_partials : 10000000,
         .max_catch_up = e->options.max_catch_up > 0 ? e->options.max_catch_up : 1000000,
     };
@@ -190,6 +190,13 @@ static enum efx_rc make_app(struct efx *e, struct efx_err *err)
         .mem = &e->budget.base,
         .now_ms = system_ms,
     };
+    if (e->part != NULL) {
+        o.n_shards = e->part->n_shards;
+        o.n_workers = e->part->n_workers;
+        o.member = e->part->member;
+        o.now_ms = e->part->now_ms != NULL ? e->part->now_ms : system_ms;
+        o.now_arg = e->part->now_arg;
+    }
     return efx_app_create(e->plan, &o, &e->app, err);
 }
 
@@ -210,6 +217,13 @@ static const char *all_messages(struct efx *e)
 enum efx_code efx_open(struct efx **out, const char *sql, const struct efx_options *options,
                        struct efx_error *err)
 {
+    return efx_lib_open_member(out, sql, options, NULL, err);
+}
+
+enum efx_code efx_lib_open_member(struct efx **out, const char *sql,
+                                  const struct efx_options *options,
+                                  const struct efx_lib_member *part, struct efx_error *err)
+{
     struct efx_options defaults = EFX_OPTIONS_INIT;
     struct efx *e = efx_mem_libc.alloc(&efx_mem_libc, sizeof *e);
     *out = e;
@@ -222,6 +236,7 @@ enum efx_code efx_open(struct efx **out, const char *sql, const struct efx_optio
         memcpy(&e->options, options,
                options->size < sizeof *options ? options->size : sizeof *options);
     }
+    e->part = part;
     (void)pthread_mutex_init(&e->lock, NULL);
     efx_arena_init(&e->arena, &efx_mem_libc, SIZE_MAX);
     char *text = efx_arena_str(&e->arena, sql, strlen(sql));
@@ -241,6 +256,7 @@ enum efx_code efx_open(struct efx **out, const char *sql, const struct efx_optio
     if (rc == EFX_OK) {
         rc = make_app(e, &inner);
     }
+    e->part = NULL;
     return rc == EFX_OK ? EFX_RC_OK : fail_rc(err, rc, &inner);
 }
 
@@ -544,18 +560,25 @@ void efx_free(void *bytes, size_t n)
     efx_mem_libc.free(&efx_mem_libc, bytes, n);
 }
 
-enum efx_code efx_query(struct efx *app, const char *sql, efx_row_fn fn, void *arg,
-                        uint64_t *changed, struct efx_error *err)
+enum efx_code efx_lib_query(struct efx *app, const char *sql, const struct efx_lib_answer *to,
+                            uint64_t *changed, struct efx_error *err)
 {
     if (!app->started) {
         return fail(err, EFX_RC_USE, 0, "the app is not started");
     }
     (void)pthread_mutex_lock(&app->lock);
     enum efx_rc rc = efx_app_flush(app->app);
-    enum efx_code code = rc == EFX_OK ? efx_lib__query(app, sql, fn, arg, changed, err)
+    enum efx_code code = rc == EFX_OK ? efx_lib__query(app, sql, to, changed, err)
                                       : fail(err, efx_lib__code(rc), 0, "the app has stopped");
     (void)pthread_mutex_unlock(&app->lock);
     return code;
+}
+
+enum efx_code efx_query(struct efx *app, const char *sql, efx_row_fn fn, void *arg,
+                        uint64_t *changed, struct efx_error *err)
+{
+    const struct efx_lib_answer to = {.row = fn, .arg = arg};
+    return efx_lib_query(app, sql, &to, changed, err);
 }
 
 /* ---- numbers ---- */
@@ -623,6 +646,11 @@ const struct efx_program *efx_lib_program(const struct efx *app)
 const struct efx_plan *efx_lib_plan(const struct efx *app)
 {
     return app->plan;
+}
+
+const char *efx_lib_sql(const struct efx *app)
+{
+    return app->diags.text.p;
 }
 
 bool efx_lib_is_virtual(const struct efx *app)

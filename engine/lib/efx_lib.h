@@ -14,10 +14,23 @@ struct efx_app *efx_lib_app(struct efx *app);
 const struct efx_program *efx_lib_program(const struct efx *app);
 const struct efx_plan *efx_lib_plan(const struct efx *app);
 const struct efx_registry *efx_lib_registry(void);
+const char *efx_lib_sql(const struct efx *app); /* the program's text */
 bool efx_lib_is_virtual(const struct efx *app);
 /* Rows of a stream as the engine has them; before efx_start. */
 void efx_lib_on(struct efx *app, uint32_t object, efx_app_out_fn fn, void *arg);
 
+/* An app that runs on several members: this one's part of it. All members open the same text with
+ * the same options; outputs of an ordered one come on member 0 alone. */
+struct efx_lib_member {
+    const struct efx_app_member *member; /* outlives the app */
+    uint32_t n_shards;                   /* of all members */
+    uint32_t n_workers;
+    int64_t (*now_ms)(void *arg); /* the tick's; NULL: the system's */
+    void *now_arg;
+};
+enum efx_code efx_lib_open_member(struct efx **out, const char *sql,
+                                  const struct efx_options *options,
+                                  const struct efx_lib_member *part, struct efx_error *err);
 /* What hangs on an app and leaves before it: its checkpoints. */
 struct efx_lib_keeper {
     void *arg;
@@ -30,8 +43,21 @@ void efx_lib_lock(struct efx *app);
 void efx_lib_unlock(struct efx *app);
 enum efx_code efx_lib_code(enum efx_rc rc);
 
+/* What an on-demand statement gives: its columns, before the first row and where there is none; its
+ * rows; and that there are no more, while texts of the rows are still there. Each may be NULL. A
+ * statement that changes gives none of them. */
+struct efx_lib_answer {
+    void (*columns)(void *arg, const struct efx_stream *columns);
+    efx_row_fn row;
+    void (*end)(void *arg);
+    void *arg;
+};
+/* As efx_query, between two steps. */
+enum efx_code efx_lib_query(struct efx *app, const char *sql, const struct efx_lib_answer *to,
+                            uint64_t *changed, struct efx_error *err);
+
 /* demand.c: an on-demand statement over the app's tables. */
-enum efx_code efx_lib__query(struct efx *app, const char *sql, efx_row_fn fn, void *arg,
+enum efx_code efx_lib__query(struct efx *app, const char *sql, const struct efx_lib_answer *to,
                              uint64_t *changed, struct efx_error *err);
 /* The parts of an app that demand.c needs. */
 struct efx_lib__parts {

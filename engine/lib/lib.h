@@ -31,6 +31,7 @@ struct efx {
     struct efx_program *program;
     struct efx_plan *plan;
     struct efx_app *app;
+    const struct efx_lib_member *part; /* while it is opened; NULL: all is here */
     struct efx_budget budget;
     bool virtual_clock, started;
     uint32_t n_streams;

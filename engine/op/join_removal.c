@@ -182,6 +182,16 @@ static void played_init(struct played *p, struct join_run *run)
     p->set_end = efx_scratch_zero(ctx, EFX_BATCH_WORDS * sizeof *p->set_end);
 }
 
+/* The tags of joined rows: they stay over a load, where numbers begin anew. */
+static const uint64_t *tags_at(struct op_join *op, const uint64_t *number, uint32_t n)
+{
+    uint64_t *tag = efx_scratch(op->base.ctx, (n + 1) * sizeof *tag);
+    for (uint32_t i = 0; i < n; i++) {
+        tag[i] = efx_log_turn(op->joined, number[i]);
+    }
+    return tag;
+}
+
 static enum efx_rc played_push(struct played *p)
 {
     struct op_join *op = p->run->op;
@@ -210,6 +220,7 @@ static enum efx_rc played_push(struct played *p)
         .moment = (needs & EFX_NEEDS_MOMENT) != 0 ? p->moment : NULL,
         .sub = (needs & EFX_NEEDS_SUB) != 0 ? p->sub : NULL,
         .set_end = p->set_end,
+        .number = tags_at(op, p->number, p->n),
     };
     op->base.n_rows_out += p->n;
     struct efx_rows rows = efx_rows_all(&b);
@@ -360,13 +371,19 @@ static enum efx_rc push_entries(struct join_run *run, const struct efx_batch *b,
                                 const uint64_t *yes, uint32_t n, uint64_t first)
 {
     struct op_join *op = run->op;
-    for (uint32_t i = 0; i < n; i++) {
+    uint64_t *tag = efx_scratch_zero(op->base.ctx, (b->n_rows + 1) * sizeof *tag);
+    for (uint32_t i = 0, slot = 0; i < n; i++, slot++) {
+        while (!efx_bit(yes, slot)) {
+            slot++;
+        }
+        tag[slot] = efx_log_turn(op->joined, first + i);
         EFX_RET(enter(op, first + i));
     }
     if (n == 0) {
         return EFX_OK;
     }
     struct efx_batch out = *b;
+    out.number = tag;
     uint8_t *kind = efx_scratch(op->base.ctx, b->n_rows);
     memset(kind, EFX_ROW_CURRENT, b->n_rows);
     out.kind = kind;

@@ -61,6 +61,7 @@ static enum efx_rc window_open(struct op_join *op, const struct efx_op_open *how
     window->vt = vt;
     uint32_t n_cols = s->conf->in.n_cols;
     struct efx_window_open open = {
+        .by_row = how->by_row,
         .conf = s->conf->window_conf,
         .schema = &s->schema,
         .types = s->types,

@@ -161,7 +161,7 @@ static enum efx_rc pattern_finish(struct efx_op *op, const struct efx_step *step
     struct op_pattern *self = (struct op_pattern *)op;
     struct efx_ctx_mark mark = efx_ctx_begin(op->ctx);
     call_begin(self, step);
-    enum efx_rc rc = efx_nfa_run_expire(self->run, step, until, INT64_MIN);
+    enum efx_rc rc = efx_nfa_run_expire(self->run, step, until, NULL);
     if (rc == EFX_OK) {
         rc = emit_push(self);
     }

@@ -142,7 +142,9 @@ static const struct efx_window_vt *mode_choose(struct op_select *self)
     } else if (slides) {
         self->mode = SELECT_SLIDE;
     } else if (whole && aggregated) {
-        self->mode = vt->pass != NULL && !conf->expired ? SELECT_EAGER : SELECT_PANE;
+        bool in_place = self->by_row && vt->base.traits.timers != 0; /* may hold rows back */
+        bool eager = vt->pass != NULL && !conf->expired && !in_place;
+        self->mode = eager ? SELECT_EAGER : SELECT_PANE;
     } else {
         self->mode = SELECT_CHANGES;
     }
@@ -228,7 +230,8 @@ static enum efx_rc wide_make(struct op_select *self, struct efx_arena *arena)
             self->wide_types[n++] = a->arg != NULL ? efx_expr_type(a->arg) : EFX_TYPE_BOOL;
         }
     }
-    for (uint32_t k = 0; slides && k < conf->n_aggs; k++) {
+    bool numbers = slides || (conf->kinds_in && !conf->expired_still);
+    for (uint32_t k = 0; numbers && k < conf->n_aggs; k++) {
         if (self->aggs[k].vt->by_number && self->number_col == EFX_NO_COL) {
             self->number_col = n;
             self->wide_types[n++] = EFX_TYPE_LONG;
@@ -467,6 +470,7 @@ static enum efx_rc window_open(struct op_select *self, const struct efx_op_open 
         .want_expired = self->conf->expired,
         .no_content = true,
         .eager = self->mode == SELECT_EAGER,
+        .by_row = self->by_row,
         .mem = how->mem,
         .ctx = how->ctx,
     };
@@ -498,6 +502,7 @@ enum efx_rc efx_op_select_create(const struct efx_op_open *how, const struct efx
     self->conf = conf;
     self->mem = how->mem;
     self->kg = how->kg;
+    self->by_row = how->by_row;
     self->ids.mem = how->mem;
     self->partitioned = conf->in.partitioned;
     self->n_in = conf->in.n_cols + (self->partitioned ? 2 : 0);

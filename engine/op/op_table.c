@@ -122,7 +122,7 @@ enum efx_rc efx_op_table_change(struct efx_op *table, const struct efx_table_por
 static size_t table_bytes(const struct efx_op *self)
 {
     const struct op_table *t = (const struct op_table *)self;
-    size_t bytes = t->n_slabs * t->slab_bytes + efx_heap_bytes(t->heap);
+    size_t bytes = t->slabs_bytes + efx_heap_bytes(t->heap);
     for (uint32_t k = 0; k < t->n_indexes; k++) {
         const struct table_index *ix = t->index[k];
         size_t n = (size_t)ix->n_max[0] + ix->n_max[1] + ix->n_max[2];
@@ -212,10 +212,9 @@ static enum efx_rc arrays_make(struct op_table *t, const struct efx_op_open *how
     t->not_null = EFX_NEW_N(how->arena, bool, n);
     t->any_null = EFX_NEW_N(how->arena, bool, n);
     t->col_at = EFX_NEW_N(how->arena, uint32_t, n);
-    t->valid_at = EFX_NEW_N(how->arena, uint32_t, n);
     t->port = EFX_NEW_N(how->arena, struct table_port, t->conf->n_ports + 1);
     bool all = t->types != NULL && t->not_null != NULL && t->any_null != NULL &&
-               t->col_at != NULL && t->valid_at != NULL && t->port != NULL;
+               t->col_at != NULL && t->port != NULL;
     return all ? EFX_OK : EFX_ENOMEM;
 }
 

@@ -69,7 +69,7 @@ struct op_select {
     struct efx_mem *mem;
     struct efx_kg_range kg;
     enum select_mode mode;
-    bool partitioned;
+    bool partitioned, by_row;
     bool grouped;  /* there is a table */
     bool keyed;    /* … with keys: groups come and go */
     bool rekey;    /* groups of held rows are found by their keys */

@@ -110,6 +110,19 @@ static enum efx_rc args_eval(struct op_select *self, struct select_in *in, struc
     return fails.any ? args_failed(self, in, &fails) : EFX_OK;
 }
 
+/* Of the rows, for aggregates by number: a join gives its own, a window's rows get theirs here. */
+static const uint64_t *numbers(struct op_select *self, const struct select_in *in)
+{
+    if (in->b.number != NULL) {
+        return in->b.number;
+    }
+    uint64_t *number = efx_scratch_zero(self->base.ctx, (in->rows.until + 1) * sizeof *number);
+    for (uint32_t i = 0; i < in->n && self->window != NULL; i++) {
+        number[in->at[i]] = ++self->last_number;
+    }
+    return number;
+}
+
 enum efx_rc efx_select__in(struct op_select *self, const struct efx_step *step,
                            const struct efx_rows *rows, struct select_in *in)
 {
@@ -133,11 +146,7 @@ enum efx_rc efx_select__in(struct op_select *self, const struct efx_step *step,
     in->dense = rows->from == 0 && in->n == rows->until;
     in->id = NULL;
     if (self->number_col != EFX_NO_COL) {
-        uint64_t *number = efx_scratch(ctx, (rows->until + 1) * sizeof *number);
-        for (uint32_t i = 0; i < in->n; i++) {
-            number[in->at[i]] = ++self->last_number;
-        }
-        cols[self->number_col] = (struct efx_col){EFX_TYPE_LONG, number, NULL};
+        cols[self->number_col] = (struct efx_col){EFX_TYPE_LONG, numbers(self, in), NULL};
     }
     return EFX_OK;
 }
@@ -172,10 +181,16 @@ static enum efx_rc by_copy_grow(struct op_select *self, uint32_t copy)
 
 enum { COPY_BLOCK = 128 };
 
-/* Entries that the map names, asked for together; NULL = it names none. */
+struct copy_guess {
+    uint32_t id;
+    const struct efx_entry *entry; /* NULL = the map names none */
+};
+
+/* Entries that the map names, asked for together. Behind an exchange copies of several shards have
+ * one number, so the map may name another before the row's turn has come. */
 static void copies_guess(const struct op_select *self, const struct efx_states *at,
                          const uint32_t *copy, const uint32_t *row, uint32_t n,
-                         struct efx_entry **guess)
+                         struct copy_guess *guess)
 {
     uint32_t n_ids = efx_keyed_n_ids(self->groups), last = at->stride - 1;
     for (uint32_t i = 0; i < n; i++) {
@@ -185,10 +200,10 @@ static void copies_guess(const struct op_select *self, const struct efx_states *
     }
     for (uint32_t i = 0; i < n; i++) {
         uint32_t id = copy[row[i]] < self->n_by_copy ? self->by_copy[copy[row[i]]] : n_ids;
-        guess[i] = NULL;
+        guess[i] = (struct copy_guess){id, NULL};
         if (id < n_ids) {
             uint8_t *e = (uint8_t *)efx_state_at(at, id) - at->off;
-            guess[i] = (struct efx_entry *)(void *)e;
+            guess[i].entry = (const struct efx_entry *)(const void *)e;
             __builtin_prefetch(e, 1);
             __builtin_prefetch(e + last, 1);
         }
@@ -200,17 +215,17 @@ static enum efx_rc ids_by_copy(struct op_select *self, const struct select_in *i
 {
     const uint32_t *copy = in->b.cols[self->conf->in.n_cols].data;
     const int64_t *birth = in->keys[0].data;
-    struct efx_entry *guess[COPY_BLOCK];
+    struct copy_guess guess[COPY_BLOCK];
     for (uint32_t from = 0; from < n; from += COPY_BLOCK) {
         uint32_t m = n - from < COPY_BLOCK ? n - from : COPY_BLOCK;
         struct efx_states states = efx_keyed_states(self->groups, 0);
         copies_guess(self, &states, copy, at + from, m, guess);
         for (uint32_t i = 0; i < m; i++) {
             uint32_t row = at[from + i];
-            const struct efx_entry *e = guess[i];
+            const struct efx_entry *e = guess[i].entry;
             if (e != NULL && e->stamp != EFX_KEYED_DEAD &&
                 memcmp(e->key, &birth[row], sizeof *birth) == 0) {
-                id[from + i] = self->by_copy[copy[row]];
+                id[from + i] = guess[i].id;
                 efx_keyed_touch(self->groups, id[from + i]);
                 continue;
             }

@@ -177,7 +177,7 @@ enum efx_rc efx_select__load_end(struct efx_op *op, struct efx_err *err)
     if (self->window != NULL) {
         EFX_RET(self->window->vt->load_end(self->window, err));
     }
-    if (self->number_col != EFX_NO_COL) {
+    if (self->number_col != EFX_NO_COL && self->window != NULL) {
         EFX_RET(numbers_find(self));
     }
     return self->mode == SELECT_EAGER ? lists_make(self) : EFX_OK;

@@ -4,9 +4,10 @@
 #include "efx_hash.h"
 #include "efx_ops.h"
 
-/* What the files of the table in memory share: rows by column in slabs, indexes over them.
+/* What the files of the table in memory share: rows in slabs, indexes over them.
  *
- *   slab k    live │ pending │ seq[1024] │ stamp[1024] │ col 0 data[1024], valid │ col 1 … │
+ *   slab k    live │ pending │ seq[1024] │ stamp[1024] │ valid of col 0, 1 … │ row 0 │ row 1 │ …
+ *   row       its values side by side, the widest first: who is looked up lies on one cache line
  *   row id    k * 1024 + place; ids grow in insertion order and are given anew only by compaction
  *   index     keyed table: key ─► first, last row; entry[id]; next[id], prev[id] if keys repeat
  *   text      a piece of the heap: u32 its ref, then the bytes; the cell points to them
@@ -100,13 +101,14 @@ struct op_table {
     enum efx_type *types; /* [n_cols] */
     bool *not_null;       /* [n_cols] declared, or of the primary key */
     /* Rows. */
-    struct table_slab **slab; /* [n_slabs_max] */
-    uint32_t n_slabs, n_slabs_max;
-    uint32_t n_ids; /* next row id */
+    struct table_slab **slab;                    /* [n_slabs_max] */
+    uint32_t n_slabs, n_slabs_held, n_slabs_max; /* in use; there is memory for; listed */
+    uint32_t n_ids;                              /* next row id */
     uint32_t n_live;
-    uint32_t *col_at, *valid_at; /* [n_cols] places in a slab's room */
-    size_t slab_bytes;
-    bool *any_null; /* [n_cols] some row has had one */
+    uint32_t *col_at;               /* [n_cols] of a value in its row */
+    uint32_t row_bytes, rows_at;    /* rows_at: in a slab's room, behind the valid words */
+    size_t slab_bytes, slabs_bytes; /* of one; of all that are held */
+    bool *any_null;                 /* [n_cols] some row has had one */
     struct efx_heap *heap;
     struct table_text *garbage;
     uint32_t n_garbage, n_garbage_max;
@@ -291,24 +293,15 @@ static inline uint32_t table_place(uint32_t id)
     return id & (TABLE_SLAB_ROWS - 1);
 }
 
-static inline void *table_data(const struct op_table *t, const struct table_slab *s, uint32_t c)
+static inline void *table_slot(const struct op_table *t, const struct table_slab *s, uint32_t place,
+                               uint32_t c)
 {
-    return (uint8_t *)(uintptr_t)s->room + t->col_at[c];
+    return (uint8_t *)(uintptr_t)s->room + t->rows_at + (size_t)place * t->row_bytes + t->col_at[c];
 }
 
-static inline uint64_t *table_valid(const struct op_table *t, const struct table_slab *s,
-                                    uint32_t c)
+static inline uint64_t *table_valid(const struct table_slab *s, uint32_t c)
 {
-    return (uint64_t *)(void *)((uint8_t *)(uintptr_t)s->room + t->valid_at[c]);
-}
-
-/* Column c of the slab, as it lies there. */
-static inline struct efx_col table_col(const struct op_table *t, const struct table_slab *s,
-                                       uint32_t c)
-{
-    return (struct efx_col){.type = t->types[c],
-                            .data = table_data(t, s, c),
-                            .valid = t->any_null[c] ? table_valid(t, s, c) : NULL};
+    return (uint64_t *)(void *)(uintptr_t)s->room + (size_t)c * TABLE_SLAB_WORDS;
 }
 
 static inline struct table_ends *table_ends(const struct table_index *ix, uint32_t entry)

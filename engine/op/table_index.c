@@ -158,13 +158,15 @@ const struct efx_col *efx_table__key_of_row(struct op_table *t, const struct tab
     const struct table_slab *s = table_slab(t, id);
     for (uint32_t j = 0; j < ix->n_cols; j++) {
         uint32_t c = ix->cols[j];
-        struct efx_col col = table_col(t, s, c);
-        uint32_t at = table_place(id);
+        uint32_t place = table_place(id), at = 0;
+        struct efx_col col = {.type = t->types[c], .data = table_slot(t, s, place, c)};
+        bool there = efx_bit(table_valid(s, c), place);
         if (from != NULL && from[c] != NULL) {
             col = *from[c];
             at = i;
+            there = efx_bit(col.valid, i);
         }
-        valid[j] = efx_bit(col.valid, at) ? 1 : 0;
+        valid[j] = there;
         if (valid[j] == 0) {
             memset(&slot[j], 0, sizeof slot[j]);
         } else {

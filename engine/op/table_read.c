@@ -180,7 +180,7 @@ static enum efx_rc look_up_row(struct reading *r, uint32_t k)
 /* ---- at most one of the table's rows for a row ---- */
 
 /* id1[i] of the slice's rows by place; 0 = has found nobody, or is not there. All is looked at by
- * whole words of the slice. */
+ * whole words of the slice. The table's rows are asked for: they will be gathered. */
 static uint32_t *ids_in_place(const struct table_slice *s, uint64_t *found)
 {
     const struct table_index *ix = s->port->index;
@@ -197,6 +197,10 @@ static uint32_t *ids_in_place(const struct table_slice *s, uint64_t *found)
         uint32_t i = s->at[k];
         id1[i] = e->first;
         found[i / 64] |= (uint64_t)(e->first != 0) << i % 64;
+        if (e->first != 0) {
+            uint32_t id = e->first - 1;
+            __builtin_prefetch(table_slot(s->t, table_slab(s->t, id), table_place(id), 0));
+        }
     }
     return id1;
 }
@@ -341,6 +345,26 @@ bool efx_table__has(const struct efx_table_view *self, uint32_t col, const struc
     return found;
 }
 
+#define COLUMN(T)                                                                                  \
+    for (uint32_t i = 0; i < n; i++) {                                                             \
+        ((T *)data)[i] = *(const T *)table_slot(t, s, i, c);                                       \
+    }
+
+/* Column c of a slab's first n rows, in scratch; of who is not there, anything. */
+static struct efx_col column(const struct op_table *t, const struct table_slab *s, uint32_t c,
+                             uint32_t n, struct efx_ctx *ctx)
+{
+    void *data = efx_scratch(ctx, n * efx_type_width(t->types[c]));
+    switch (efx_type_width(t->types[c])) {
+    case 1: COLUMN(uint8_t) break;
+    case 4: COLUMN(uint32_t) break;
+    case 8: COLUMN(uint64_t) break;
+    default: COLUMN(struct efx_cell) break;
+    }
+    return (struct efx_col){
+        .type = t->types[c], .data = data, .valid = t->any_null[c] ? table_valid(s, c) : NULL};
+}
+
 bool efx_table__scan(const struct efx_table_view *self, struct efx_ctx *ctx, uint64_t *from,
                      struct efx_batch *out)
 {
@@ -353,10 +377,10 @@ bool efx_table__scan(const struct efx_table_view *self, struct efx_ctx *ctx, uin
     const struct table_slab *s = table_slab(t, id);
     uint32_t base = id - table_place(id);
     struct efx_col *cols = efx_scratch(ctx, (t->n_cols + 1) * sizeof *cols);
-    for (uint32_t c = 0; c < t->n_cols; c++) {
-        cols[c] = table_col(t, s, c);
-    }
     uint32_t n = t->n_ids - base < TABLE_SLAB_ROWS ? t->n_ids - base : TABLE_SLAB_ROWS;
+    for (uint32_t c = 0; c < t->n_cols; c++) {
+        cols[c] = column(t, s, c, n, ctx);
+    }
     *out = (struct efx_batch){.n_rows = n,
                               .n_cols = t->n_cols,
                               .cols = cols,

@@ -1,4 +1,4 @@
-/* Rows of a table: slabs of columns, texts in a heap, compaction.
+/* Rows of a table: slabs of rows, texts in a heap, compaction.
  *
  *   ids     0 1 2 3 4 5 6 7 …       live  █ · █ · · · █ ·      more than half dead:
  *   after   0 1 2                   rows keep their order, seq and stamp; links are translated
@@ -11,6 +11,9 @@
 #include "table.h"
 
 enum { TEXT_HEAD_BYTES = sizeof(uint32_t), COMPACT_ROWS_MIN = 4 * TABLE_SLAB_ROWS };
+/* So many slabs come one by one, then in runs that fill huge pages: rows are read all over the
+ * table, and a miss in the TLB costs as much as one in the cache. */
+enum { RUN_AFTER = 16, RUN_BYTES = 2 * 1024 * 1024 };
 
 enum efx_rc efx_table__grow(struct efx_mem *mem, void **list, uint32_t need, uint32_t *n_max,
                             size_t item_bytes)
@@ -34,24 +37,74 @@ enum efx_rc efx_table__grow(struct efx_mem *mem, void **list, uint32_t need, uin
 
 /* ---- slabs ---- */
 
+/* Slabs that lie one behind the other from slab k, where a run begins. */
+static uint32_t run_slabs(const struct op_table *t, uint32_t k)
+{
+    size_t fit = RUN_BYTES / t->slab_bytes;
+    return k < RUN_AFTER || fit == 0 ? 1 : (uint32_t)fit;
+}
+
+static size_t run_bytes(const struct op_table *t, uint32_t k)
+{
+    size_t bytes = run_slabs(t, k) * t->slab_bytes;
+    return k < RUN_AFTER || bytes > RUN_BYTES ? bytes : RUN_BYTES;
+}
+
+/* Gives back the runs that begin at slab k or behind it. */
+static void runs_cut(struct op_table *t, uint32_t n_slabs)
+{
+    uint32_t k = 0;
+    while (k < n_slabs && k < t->n_slabs_held) {
+        k += run_slabs(t, k);
+    }
+    uint32_t held = k;
+    for (; k < t->n_slabs_held; k += run_slabs(t, k)) {
+        t->mem->free(t->mem, t->slab[k], run_bytes(t, k));
+        t->slabs_bytes -= run_bytes(t, k);
+    }
+    t->n_slabs_held = held < t->n_slabs_held ? held : t->n_slabs_held;
+}
+
+static enum efx_rc run_add(struct op_table *t)
+{
+    void *list = t->slab;
+    uint32_t k = t->n_slabs_held, n = run_slabs(t, k);
+    EFX_RET(efx_table__grow(t->mem, &list, k + n, &t->n_slabs_max, sizeof *t->slab));
+    t->slab = list;
+    uint8_t *run = t->mem->alloc(t->mem, run_bytes(t, k));
+    if (run == NULL) {
+        return EFX_ENOMEM;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        t->slab[k + i] = (void *)(run + i * t->slab_bytes);
+    }
+    t->n_slabs_held += n;
+    t->slabs_bytes += run_bytes(t, k);
+    return EFX_OK;
+}
+
 enum efx_rc efx_table__rows_open(struct op_table *t)
 {
+    static const uint32_t widths[] = {16, 8, 4, 1};
     uint32_t at = 0;
-    for (uint32_t c = 0; c < t->n_cols; c++) {
-        t->col_at[c] = at;
-        at += efx_type_width(t->types[c]) * TABLE_SLAB_ROWS;
-        t->valid_at[c] = at;
-        at += TABLE_SLAB_WORDS * (uint32_t)sizeof(uint64_t);
+    for (uint32_t k = 0; k < sizeof widths / sizeof *widths; k++) {
+        for (uint32_t c = 0; c < t->n_cols; c++) {
+            if (efx_type_width(t->types[c]) == widths[k]) {
+                t->col_at[c] = at;
+                at += widths[k];
+            }
+        }
     }
-    t->slab_bytes = sizeof(struct table_slab) + at;
+    t->row_bytes = (at + 7) & ~7u;
+    t->rows_at = t->n_cols * TABLE_SLAB_WORDS * (uint32_t)sizeof(uint64_t);
+    size_t bytes = sizeof(struct table_slab) + t->rows_at + (size_t)t->row_bytes * TABLE_SLAB_ROWS;
+    t->slab_bytes = (bytes + EFX_CACHE_LINE - 1) / EFX_CACHE_LINE * EFX_CACHE_LINE;
     return efx_heap_create(t->mem, &t->heap);
 }
 
 void efx_table__rows_close(struct op_table *t)
 {
-    for (uint32_t k = 0; k < t->n_slabs; k++) {
-        t->mem->free(t->mem, t->slab[k], t->slab_bytes);
-    }
+    runs_cut(t, 0);
     t->mem->free(t->mem, t->slab, t->n_slabs_max * sizeof *t->slab);
     t->mem->free(t->mem, t->garbage, t->n_garbage_max * sizeof *t->garbage);
     efx_heap_destroy(&t->heap);
@@ -62,18 +115,15 @@ void efx_table__rows_close(struct op_table *t)
 
 static enum efx_rc slab_add(struct op_table *t)
 {
-    void *list = t->slab;
-    EFX_RET(efx_table__grow(t->mem, &list, t->n_slabs + 1, &t->n_slabs_max, sizeof *t->slab));
-    t->slab = list;
-    struct table_slab *s = t->mem->alloc(t->mem, t->slab_bytes);
-    if (s == NULL) {
-        return EFX_ENOMEM;
+    if (t->n_slabs == t->n_slabs_held) {
+        EFX_RET(run_add(t));
     }
+    struct table_slab *s = t->slab[t->n_slabs];
     memset(s, 0, sizeof *s);
     for (uint32_t c = 0; c < t->n_cols; c++) {
-        memset(table_valid(t, s, c), 0xFF, TABLE_SLAB_WORDS * sizeof(uint64_t));
+        memset(table_valid(s, c), 0xFF, TABLE_SLAB_WORDS * sizeof(uint64_t));
     }
-    t->slab[t->n_slabs++] = s;
+    t->n_slabs++;
     return EFX_OK;
 }
 
@@ -145,12 +195,12 @@ static enum efx_rc slot_fill(struct op_table *t, struct table_slab *s, uint32_t 
         struct efx_cell cell =
             there ? ((const struct efx_cell *)from->data)[i] : (struct efx_cell){0};
         EFX_RET(text_keep(t, &cell));
-        ((struct efx_cell *)table_data(t, s, c))[place] = cell;
+        *(struct efx_cell *)table_slot(t, s, place, c) = cell;
     } else if (there) {
-        efx_col_copy_slot(table_data(t, s, c), place, from, i);
+        efx_col_copy_slot(table_slot(t, s, place, c), 0, from, i);
     }
     if (t->any_null[c]) { /* else all bits are set */
-        efx_bit_put(table_valid(t, s, c), place, there);
+        efx_bit_put(table_valid(s, c), place, there);
     }
     return EFX_OK;
 }
@@ -160,11 +210,11 @@ bool efx_table__row_equals(const struct op_table *t, uint32_t id, uint32_t c,
 {
     const struct table_slab *s = table_slab(t, id);
     uint32_t place = table_place(id), width = efx_type_width(t->types[c]);
-    bool there = efx_bit(table_valid(t, s, c), place);
+    bool there = efx_bit(table_valid(s, c), place);
     if (there != efx_bit(from->valid, i) || !there) {
         return !there && !efx_bit(from->valid, i);
     }
-    const uint8_t *old = (const uint8_t *)table_data(t, s, c) + (size_t)place * width;
+    const uint8_t *old = table_slot(t, s, place, c);
     const uint8_t *new = (const uint8_t *)from->data + (size_t)i *width;
     return efx_type_is_cell(t->types[c])
                ? efx_cell_equal((const struct efx_cell *)(const void *)old,
@@ -183,7 +233,7 @@ enum efx_rc efx_table__row_set(struct op_table *t, uint32_t id, uint32_t c,
     if (efx_table__row_equals(t, id, c, from, i)) {
         return EFX_OK;
     }
-    struct efx_cell old = ((const struct efx_cell *)table_data(t, s, c))[place];
+    struct efx_cell old = *(const struct efx_cell *)table_slot(t, s, place, c);
     EFX_RET(slot_fill(t, s, place, c, from, i));
     return text_drop(t, &old);
 }
@@ -246,8 +296,8 @@ enum efx_rc efx_table__row_del(struct op_table *t, uint32_t id)
         efx_table__index_take(t->index[k], id);
     }
     for (uint32_t c = 0; c < t->n_cols; c++) {
-        if (efx_type_is_cell(t->types[c]) && efx_bit(table_valid(t, s, c), place)) {
-            EFX_RET(text_drop(t, &((const struct efx_cell *)table_data(t, s, c))[place]));
+        if (efx_type_is_cell(t->types[c]) && efx_bit(table_valid(s, c), place)) {
+            EFX_RET(text_drop(t, table_slot(t, s, place, c)));
         }
     }
     efx_bit_put(s->live, place, false);
@@ -261,7 +311,7 @@ enum efx_rc efx_table__row_del(struct op_table *t, uint32_t id)
 #define GATHER(T)                                                                                  \
     for (uint32_t i = 0; i < n; i++) {                                                             \
         uint32_t id = id1[i] - (id1[i] != 0);                                                      \
-        ((T *)data)[i] = ((const T *)table_data(t, table_slab(t, id), c))[table_place(id)];        \
+        ((T *)data)[i] = *(const T *)table_slot(t, table_slab(t, id), table_place(id), c);         \
     }
 
 /* A hole looks at row 0's slot; texts that lay in it may be gone, so they are made empty. */
@@ -299,7 +349,7 @@ void efx_table__gather_col(const struct op_table *t, const uint32_t *id1, uint32
         valid = efx_scratch(ctx, efx_words(n) * sizeof *valid);
         memset(valid + from / 64, 0, (efx_words(n) - from / 64) * sizeof *valid);
         for (uint32_t i = from; i < n; i++) {
-            bool there = id1[i] != 0 && efx_bit(table_valid(t, table_slab(t, id1[i] - 1), c),
+            bool there = id1[i] != 0 && efx_bit(table_valid(table_slab(t, id1[i] - 1), c),
                                                 table_place(id1[i] - 1));
             valid[i / 64] |= (uint64_t)there << i % 64;
         }
@@ -326,10 +376,10 @@ static void row_move(struct op_table *t, uint32_t from, uint32_t to)
     const struct table_slab *a = table_slab(t, from);
     struct table_slab *b = table_slab(t, to);
     uint32_t i = table_place(from), j = table_place(to);
+    const uint8_t *old = a->room + t->rows_at + (size_t)i * t->row_bytes;
+    memcpy(b->room + t->rows_at + (size_t)j * t->row_bytes, old, t->row_bytes);
     for (uint32_t c = 0; c < t->n_cols; c++) {
-        struct efx_col col = {.type = t->types[c], .data = table_data(t, a, c)};
-        efx_col_copy_slot(table_data(t, b, c), j, &col, i);
-        efx_bit_put(table_valid(t, b, c), j, efx_bit(table_valid(t, a, c), i));
+        efx_bit_put(table_valid(b, c), j, efx_bit(table_valid(a, c), i));
     }
     b->seq[j] = a->seq[i];
     b->stamp[j] = a->stamp[i];
@@ -371,9 +421,8 @@ static void slabs_cut(struct op_table *t, uint32_t n_ids)
             s->live[w] = w * 64 < s->n_live ? efx_word(NULL, w, s->n_live) : 0;
         }
     }
-    while (t->n_slabs > n_slabs) {
-        t->mem->free(t->mem, t->slab[--t->n_slabs], t->slab_bytes);
-    }
+    runs_cut(t, n_slabs);
+    t->n_slabs = n_slabs;
     t->n_ids = n_ids;
 }
 

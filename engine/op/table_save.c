@@ -45,11 +45,11 @@ static uint32_t record_bytes(const struct op_table *t, const struct table_slab *
 {
     uint32_t n = FIXED_BYTES + null_bytes(t);
     for (uint32_t c = 0; c < t->n_cols; c++) {
-        if (!efx_bit(table_valid(t, s, c), place)) {
+        if (!efx_bit(table_valid(s, c), place)) {
             continue;
         }
-        const struct efx_cell *cells = table_data(t, s, c);
-        n += efx_type_is_cell(t->types[c]) ? (uint32_t)sizeof(uint32_t) + cells[place].len
+        const struct efx_cell *cell = table_slot(t, s, place, c);
+        n += efx_type_is_cell(t->types[c]) ? (uint32_t)sizeof(uint32_t) + cell->len
                                            : efx_type_width(t->types[c]);
     }
     return n;
@@ -61,14 +61,14 @@ static void put_values(const struct op_table *t, const struct table_slab *s, uin
     for (uint32_t c = 0; c < t->n_cols; c += 8) {
         uint8_t nulls = 0;
         for (uint32_t j = c; j < c + 8 && j < t->n_cols; j++) {
-            nulls = (uint8_t)(nulls | !efx_bit(table_valid(t, s, j), place) << (j - c));
+            nulls = (uint8_t)(nulls | !efx_bit(table_valid(s, j), place) << (j - c));
         }
         efx_put_u8(w, nulls);
     }
     for (uint32_t c = 0; c < t->n_cols; c++) {
         uint32_t width = efx_type_width(t->types[c]);
-        const uint8_t *slot = (const uint8_t *)table_data(t, s, c) + (size_t)place * width;
-        if (!efx_bit(table_valid(t, s, c), place)) {
+        const uint8_t *slot = table_slot(t, s, place, c);
+        if (!efx_bit(table_valid(s, c), place)) {
             continue;
         }
         if (efx_type_is_cell(t->types[c])) {

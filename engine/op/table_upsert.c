@@ -216,8 +216,7 @@ static void prefetch(const struct put *p, const struct efx_states *at, uint32_t 
     }
     for (uint32_t j = 0; j < p->set.n && j < 8; j++) {
         uint32_t c = p->set.cols[j];
-        const uint8_t *data = table_data(t, slab, c);
-        __builtin_prefetch(data + (size_t)place * efx_type_width(t->types[c]), 1);
+        __builtin_prefetch(table_slot(t, slab, place, c), 1);
     }
 }
 
@@ -254,50 +253,76 @@ static bool is_own_key(const struct put *p, uint32_t c)
     return false;
 }
 
-/* Row ids of the slice's rows, made where the key has none; is_new: bit k. */
-static enum efx_rc ids_make(struct put *p, uint32_t *id, uint64_t *is_new)
+enum { PUT_BLOCK = 256, PUT_WORDS = PUT_BLOCK / 64 };
+
+struct put_block { /* rows of the slice whose entries, then row ids, then slots are fetched */
+    uint32_t n;
+    const uint32_t *at; /* [n] */
+    uint32_t entry[PUT_BLOCK], id[PUT_BLOCK];
+    uint64_t is_new[PUT_WORDS];
+    uint32_t *set; /* [n_set] of the UPSERT's columns, but those of its key */
+    uint32_t n_set;
+};
+
+static void columns_set(const struct put *p, struct put_block *b)
 {
-    struct table_slice *s = p->s;
-    struct table_index *ix = s->t->index[0];
+    b->n_set = 0;
+    b->set = efx_scratch(p->s->t->base.ctx, (p->set.n + 1) * sizeof *b->set);
+    for (uint32_t j = 0; j < p->set.n; j++) {
+        if (!is_own_key(p, p->set.cols[j])) {
+            b->set[b->n_set++] = j;
+        }
+    }
+}
+
+/* Row ids of the block's rows, made where the key has none; what will be written of the others is
+ * asked for. */
+static enum efx_rc ids_make(struct put *p, struct put_block *b)
+{
+    struct op_table *t = p->s->t;
+    struct table_index *ix = t->index[0];
     const struct efx_states ends = efx_keyed_states(ix->keyed, 0);
-    for (uint32_t k = 0; k < s->n; k++) {
-        const struct table_ends *e = efx_state_at(&ends, p->entry[k]);
-        if (e->first != 0) {
-            id[k] = e->first - 1;
-            EFX_RET(s->t->marked ? efx_table__touch(s->t, id[k]) : EFX_OK);
+    memset(b->is_new, 0, sizeof b->is_new);
+    for (uint32_t k = 0; k < b->n; k++) {
+        const struct table_ends *e = efx_state_at(&ends, b->entry[k]);
+        if (e->first == 0) {
+            EFX_RET(efx_table__row_open(t, &b->id[k]));
+            efx_table__index_link(ix, b->id[k], b->entry[k]);
+            b->is_new[k / 64] |= (uint64_t)1 << k % 64;
             continue;
         }
-        EFX_RET(efx_table__row_open(s->t, &id[k]));
-        efx_table__index_link(ix, id[k], p->entry[k]);
-        is_new[k / 64] |= (uint64_t)1 << k % 64;
+        uint32_t id = b->id[k] = e->first - 1;
+        EFX_RET(t->marked ? efx_table__touch(t, id) : EFX_OK);
+        for (uint32_t j = 0; j < b->n_set; j++) {
+            uint32_t c = p->set.cols[b->set[j]];
+            __builtin_prefetch(table_slot(t, table_slab(t, id), table_place(id), c), 1);
+        }
     }
-    s->n_changed += s->n;
     return EFX_OK;
 }
 
 #define WRITE(T)                                                                                   \
-    for (uint32_t k = 0; k < n; k++) {                                                             \
-        if (efx_bit(which, k) == yes) {                                                            \
-            T *to = table_data(t, table_slab(t, id[k]), c);                                        \
-            to[table_place(id[k])] = ((const T *)from->data)[at[k]];                               \
+    for (uint32_t w = 0; w < efx_words(b->n); w++) {                                               \
+        uint64_t rows = efx_word(NULL, w, b->n) & (new ? b->is_new[w] : ~b->is_new[w]);            \
+        for (; rows != 0; rows &= rows - 1) {                                                      \
+            uint32_t k = w * 64 + (uint32_t)__builtin_ctzll(rows), id = b->id[k];                  \
+            *(T *)table_slot(t, table_slab(t, id), table_place(id), c) =                           \
+                ((const T *)from->data)[b->at[k]];                                                 \
         }                                                                                          \
     }
 
-/* Values of the rows whose bit is `yes` into column c. */
-static void write_col(const struct put *p, const uint32_t *id, const uint64_t *which, bool yes,
-                      uint32_t c, const struct efx_col *from)
+/* Values into column c of the rows that are new, or of the others. */
+static void write_col(const struct op_table *t, const struct put_block *b, bool new, uint32_t c,
+                      const struct efx_col *from)
 {
-    const struct op_table *t = p->s->t;
-    const uint32_t *at = p->s->at;
-    uint32_t n = p->s->n;
     switch (efx_type_width(t->types[c])) {
     case 1: WRITE(uint8_t) break;
     case 4: WRITE(uint32_t) break;
     default: WRITE(uint64_t) break;
     }
-    for (uint32_t k = 0; t->any_null[c] && k < n; k++) {
-        if (efx_bit(which, k) == yes) {
-            efx_bit_put(table_valid(t, table_slab(t, id[k]), c), table_place(id[k]), true);
+    for (uint32_t k = 0; t->any_null[c] && k < b->n; k++) {
+        if (efx_bit(b->is_new, k) == new) {
+            efx_bit_put(table_valid(table_slab(t, b->id[k]), c), table_place(b->id[k]), true);
         }
     }
 }
@@ -305,27 +330,27 @@ static void write_col(const struct put *p, const uint32_t *id, const uint64_t *w
 static enum efx_rc put_numbers(struct put *p)
 {
     struct table_slice *s = p->s;
-    struct efx_ctx *ctx = s->t->base.ctx;
-    uint32_t *id = efx_scratch(ctx, s->n * sizeof *id);
-    uint64_t *is_new = efx_scratch_zero(ctx, efx_words(s->n) * sizeof *is_new);
-    EFX_RET(ids_make(p, id, is_new));
-    for (uint32_t c = 0; c < s->t->n_cols; c++) {
-        write_col(p, id, is_new, true, c, &p->cols[c]);
-    }
-    for (uint32_t j = 0; j < p->set.n; j++) {
-        if (!is_own_key(p, p->set.cols[j])) {
-            write_col(p, id, is_new, false, p->set.cols[j], &p->set.values[j]);
+    struct put_block b;
+    columns_set(p, &b);
+    for (uint32_t from = 0; from < s->n; from += b.n) {
+        uint32_t n_new;
+        b.n = s->n - from < PUT_BLOCK ? s->n - from : PUT_BLOCK;
+        b.at = s->at + from;
+        EFX_RET(efx_keyed_ids(s->t->index[0]->keyed, p->rows.keys[0], b.at, b.n, b.entry, &n_new));
+        EFX_RET(ids_make(p, &b));
+        for (uint32_t c = 0; c < s->t->n_cols; c++) {
+            write_col(s->t, &b, true, c, &p->cols[c]);
         }
+        for (uint32_t j = 0; j < b.n_set; j++) {
+            write_col(s->t, &b, false, p->set.cols[b.set[j]], &p->set.values[b.set[j]]);
+        }
+        s->n_changed += b.n;
     }
-    p->n_entries_new = 0; /* all have rows */
     return EFX_OK;
 }
 
 static enum efx_rc put_by_key(struct put *p)
 {
-    if (p->s->port->conf->kind == EFX_PORT_UPSERT && writes_numbers(p)) {
-        return put_numbers(p);
-    }
     struct table_slice *s = p->s;
     struct table_index *ix = s->t->index[0];
     const struct efx_states at = efx_keyed_states(ix->keyed, 0);
@@ -446,6 +471,9 @@ enum efx_rc efx_table__put(struct table_slice *s, bool strict)
     }
     if (!found_by_key(&p)) {
         return put_one_by_one(&p);
+    }
+    if (s->port->conf->kind == EFX_PORT_UPSERT && writes_numbers(&p)) {
+        return put_numbers(&p);
     }
     EFX_RET(entries_make(&p));
     enum efx_rc rc = put_by_key(&p);

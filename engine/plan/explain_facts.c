@@ -122,7 +122,7 @@ static bool option(const struct efx_window_vt *vt, const void *conf, enum efx_co
     return false;
 }
 
-static const char *window_state(struct explain *x, const struct efx_select_conf *c)
+static const char *window_state(struct explain *x, const struct efx_select_conf *c, bool by_row)
 {
     const struct efx_window_vt *vt = c->window;
     bool grouped = c->n_group > 0;
@@ -138,7 +138,8 @@ static const char *window_state(struct explain *x, const struct efx_select_conf 
                    ? say(x, "the rows of %s%s", duration(x, n), groups)
                    : say(x, "rows of the %s window%s", vt->base.name, groups);
     case EFX_EVICTS_WHOLE:
-        if (!c->expired && (c->n_aggs > 0 || grouped) && vt->pass != NULL) {
+        if (!c->expired && (c->n_aggs > 0 || grouped) && vt->pass != NULL &&
+            !(by_row && vt->base.traits.timers != 0)) {
             return grouped ? "an entry for each group of the open batch"
                            : "one entry for the open batch";
         }
@@ -152,11 +153,11 @@ static const char *window_state(struct explain *x, const struct efx_select_conf 
 
 /* ---- state ---- */
 
-static const char *select_state(struct explain *x, const struct efx_select_conf *c)
+static const char *select_state(struct explain *x, const struct efx_select_conf *c, bool by_row)
 {
     const char *state = NULL;
     if (c->window != NULL && (c->n_aggs > 0 || c->expired || c->window->slide == NULL)) {
-        state = window_state(x, c);
+        state = window_state(x, c, by_row);
     } else if (c->n_aggs > 0 && c->n_group == 0) {
         state = "one entry";
     } else if (c->n_aggs > 0 && c->kinds_in) {
@@ -245,7 +246,8 @@ static const char *partition_state(struct explain *x, const struct efx_pnode *n)
 static const char *state_of(struct explain *x, const struct efx_pnode *n)
 {
     switch (n->kind) {
-    case EFX_P_SELECT: return select_state(x, n->conf);
+    case EFX_P_SELECT:
+        return select_state(x, n->conf, x->spread->components[n->component].row_mode);
     case EFX_P_LIMIT: return limit_state(x, n->conf);
     case EFX_P_JOIN: {
         const struct efx_join_conf *c = n->conf;

@@ -109,6 +109,7 @@ enum efx_rc efx_app_create(const struct efx_plan *plan, const struct efx_app_opt
     memset(app, 0, sizeof *app);
     app->plan = plan;
     app->opts = *opts;
+    app->member = opts->member;
     app->n_shards = opts->n_shards;
     app->clock_ms = app->start_ms = EFX_TS_NONE;
     app->next_no = 1;
@@ -207,12 +208,9 @@ static enum efx_rc status(const struct efx_app *app)
     return atomic_load(&app->stopped) ? app->err.rc : EFX_OK;
 }
 
-enum efx_rc efx_app_submit(struct efx_app *app)
+/* With fewer than three spare ones at hand the steps in flight give theirs back first. */
+static struct efx_builder *spare(struct efx_app *app)
 {
-    struct efx_builder *b = app->builder;
-    if (b->n_turns == 0) {
-        return status(app);
-    }
     if (app->n_spare < 3) {
         efx_run__wait_done(app);
         for (uint32_t i = 0; i < EFX_STEPS_IN_FLIGHT; i++) {
@@ -223,9 +221,44 @@ enum efx_rc efx_app_submit(struct efx_app *app)
             }
         }
     }
-    app->builder = app->spare[--app->n_spare];
+    return app->spare[--app->n_spare];
+}
+
+static enum efx_rc submit(struct efx_app *app, struct efx_builder *b)
+{
     enum efx_rc rc = app->holds ? efx_run__hold(app, b) : efx_run__number(app, b);
     return rc == EFX_OK ? status(app) : rc;
+}
+
+enum efx_rc efx_app_submit(struct efx_app *app)
+{
+    struct efx_builder *b = app->builder;
+    if (b->n_turns == 0) {
+        return status(app);
+    }
+    app->builder = spare(app);
+    return submit(app, b);
+}
+
+enum efx_rc efx_app_submit_builder(struct efx_app *app, struct efx_builder **b)
+{
+    EFX_ASSERT(app->builder->n_turns == 0);
+    if ((*b)->n_turns == 0) {
+        return status(app);
+    }
+    struct efx_builder *full = *b;
+    *b = spare(app);
+    return submit(app, full);
+}
+
+bool efx_app_work(struct efx_app *app)
+{
+    return efx_run__work(app, 1);
+}
+
+uint64_t efx_app_numbered(const struct efx_app *app)
+{
+    return atomic_load(&app->published);
 }
 
 enum efx_rc efx_app_tick(struct efx_app *app)
@@ -241,15 +274,46 @@ enum efx_rc efx_app_tick(struct efx_app *app)
     return status(app);
 }
 
-int64_t efx_app_next_due_ms(struct efx_app *app)
+int64_t efx_app_due_ms(const struct efx_app *app)
 {
     int64_t least = EFX_NEVER_MS;
-    efx_run__wait_done(app);
     for (uint32_t i = 0; i < app->n_units; i++) {
         int64_t due_ms = atomic_load(&app->units[i].next_due_ms);
-        least = due_ms < least ? due_ms : least;
+        least = app->units[i].here && due_ms < least ? due_ms : least;
     }
     return least;
+}
+
+int64_t efx_app_next_due_ms(struct efx_app *app)
+{
+    efx_run__wait_done(app);
+    return efx_app_due_ms(app);
+}
+
+int64_t efx_app_clock_ms(const struct efx_app *app)
+{
+    return app->clock_ms;
+}
+
+int64_t efx_app_turn_ts_ms(const struct efx_app *app, const struct efx_builder *b, uint32_t turn)
+{
+    struct efx_turn t = b->turns[turn];
+    if (t.stream >= EFX_TURN_REJECT) {
+        return EFX_TS_NONE;
+    }
+    const struct efx_bobject *o = app->plan->program->objects[t.stream];
+    const struct efx_colset *s = b->set[t.stream];
+    int64_t ts_ms = s->lent == NULL      ? s->ts_ms[t.row]
+                    : s->lent_ts == NULL ? EFX_TS_NONE
+                                         : s->lent_ts[t.row];
+    bool timed = o->kind == EFX_OBJ_STREAM && o->conf.event_time_col != EFX_NO_COL;
+    return timed && !efx_run__event_time(o, s, t.row, &ts_ms) ? EFX_TS_NONE : ts_ms;
+}
+
+enum efx_rc efx_app_release(struct efx_app *app)
+{
+    EFX_RET(efx_app_submit(app));
+    return app->holds ? efx_run__release_all(app) : EFX_OK;
 }
 
 enum efx_rc efx_app_flush(struct efx_app *app)

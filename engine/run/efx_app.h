@@ -22,8 +22,24 @@ struct efx_app;
 typedef void (*efx_app_out_fn)(void *arg, const struct efx_bobject *stream,
                                const struct efx_rows *rows);
 
+/* This process's part of an app that runs on several (cluster.md): every member numbers the same
+ * steps and runs the shards that are its own. Rows that cross to a placed operator of another
+ * member leave by `send`, one message a step, shard and receiver, also without rows: it says that
+ * the shard is through with the step; there they come in by efx_app_receive.
+ *
+ *   Threads  send: on the thread that runs the shard; `wait`: on the one that brings steps, when it
+ *            can do nothing until packets come; false = give up (the app is to be dropped)
+ */
+struct efx_app_member {
+    uint32_t n, self;
+    const uint32_t *first_shard; /* [n + 1] of each member, ascending; the last is n_shards */
+    void (*send)(void *arg, uint32_t to, uint32_t shard, uint64_t step, struct efx_bytes packet);
+    bool (*wait)(void *arg);
+    void *arg;
+};
+
 struct efx_app_opts {
-    uint32_t n_shards;  /* >= 1 */
+    uint32_t n_shards;  /* >= 1; of all members */
     uint32_t n_workers; /* 0: whoever brings steps does all the work */
     uint32_t max_batch; /* 1 .. 4096 */
     bool virtual_clock;
@@ -33,6 +49,7 @@ struct efx_app_opts {
     struct efx_mem *mem;          /* counts state */
     int64_t (*now_ms)(void *arg); /* system clock; not asked under the virtual one */
     void *now_arg;
+    const struct efx_app_member *member; /* NULL: all shards are here. Outlives the app */
 };
 
 enum efx_rc efx_app_create(const struct efx_plan *plan, const struct efx_app_opts *opts,
@@ -49,12 +66,32 @@ struct efx_builder *efx_app_builder(struct efx_app *app);
 /* Numbers what the builder holds and runs what can be run. With `lent` columns in it everything is
  * done when this returns. */
 enum efx_rc efx_app_submit(struct efx_app *app) EFX_MUST_USE;
+/* The same for a builder of the caller's, of this app's streams and max_batch: *b is another one,
+ * empty, afterwards. The app's own builder must be empty. */
+enum efx_rc efx_app_submit_builder(struct efx_app *app, struct efx_builder **b) EFX_MUST_USE;
+/* A packet of another member's shard, of the steps in their order; any thread. Whoever brings
+ * steps calls efx_app_work then. */
+enum efx_rc efx_app_receive(struct efx_app *app, uint32_t shard, uint64_t step,
+                            struct efx_bytes packet) EFX_MUST_USE;
+/* Runs what can be run; false = nothing could. */
+bool efx_app_work(struct efx_app *app);
+/* Steps that are numbered, and those that every unit here is through with. */
+uint64_t efx_app_numbered(const struct efx_app *app);
+uint64_t efx_app_done(const struct efx_app *app);
 /* System clock: fires what is due by now. */
 enum efx_rc efx_app_tick(struct efx_app *app) EFX_MUST_USE;
 /* When something is due next on the system clock; EFX_NEVER_MS = nothing is. */
 int64_t efx_app_next_due_ms(struct efx_app *app);
+/* The same of the units here, as of the steps they are through with; waits for nothing. */
+int64_t efx_app_due_ms(const struct efx_app *app);
 /* Waits until every step is done. */
 enum efx_rc efx_app_flush(struct efx_app *app) EFX_MUST_USE;
+/* What a watermark holds back is let go: the input has ended. */
+enum efx_rc efx_app_release(struct efx_app *app) EFX_MUST_USE;
+/* The clock behind what is numbered; EFX_TS_NONE: has not started. */
+int64_t efx_app_clock_ms(const struct efx_app *app);
+/* Where the virtual clock would go with this turn, as it says; EFX_TS_NONE: nowhere. */
+int64_t efx_app_turn_ts_ms(const struct efx_app *app, const struct efx_builder *b, uint32_t turn);
 enum efx_rc efx_app_finish(struct efx_app *app, int64_t drain_ms) EFX_MUST_USE;
 enum efx_rc efx_app_error(const struct efx_app *app, struct efx_err *err);
 

@@ -20,19 +20,29 @@ static bool is_root(const struct efx_pnode *n)
     return n->kind == EFX_P_STREAM && n->external && n->n_inlets == 1;
 }
 
+/* In the gather unit, of whichever member. */
+static bool is_gathered(const struct efx_app *app, const struct efx_pnode *n)
+{
+    return app->n_shards > 1 && has_split(app, n->component) && !n->split && !is_root(n);
+}
+
 static bool lives_here(const struct unit *u, const struct efx_pnode *n)
 {
     const struct efx_app *app = u->app;
     if (is_root(n)) {
         return false; /* its consumers are fed by the step itself */
     }
+    if (!u->here) {
+        return false;
+    }
     if (app->n_shards == 1) {
         return true;
     }
-    if (!has_split(app, n->component)) {
-        return u->index == n->component % app->n_shards;
+    if (is_gathered(app, n)) {
+        return u->gather &&
+               (app->member == NULL || efx_run__gather_of(app, n->component) == app->member->self);
     }
-    return n->split ? !u->gather : u->gather;
+    return n->split ? !u->gather : u->index == n->component % app->n_shards;
 }
 
 /* ---- instances ---- */
@@ -88,6 +98,7 @@ static enum efx_rc make_node(struct unit *u, const struct efx_pnode *n, struct e
                                   .rank = n->rank,
                                   .id = n->id,
                                   .key_group = n->key_group,
+                                  .by_row = c->row_mode,
                                   .kg = n->split ? u->kg
                                                  : (struct efx_kg_range){0, EFX_KEY_GROUPS - 1}};
         EFX_RET(make_op(n, &how, &rt->op, err));
@@ -120,6 +131,9 @@ static struct efx_edge into(const struct unit *u, struct efx_pedge to, uint32_t 
 {
     const struct node_rt *rt = &u->nodes[to.node];
     struct efx_op *op = rt->door != NULL ? rt->door : rt->op;
+    if (op == NULL) { /* of another member: open_exchange leaves it alone */
+        return (struct efx_edge){.push = efx_op_push_nowhere};
+    }
     return (struct efx_edge){op->rows, op, to.inlet, needs};
 }
 
@@ -127,6 +141,20 @@ static struct efx_edge into(const struct unit *u, struct efx_pedge to, uint32_t 
 static struct exchange *exchange_of(struct efx_app *app, uint32_t node, uint32_t pos)
 {
     return &app->exchanges[app->exchange_of[node] + pos];
+}
+
+static enum efx_rc exchange_edge(struct unit *u, struct exchange *to, uint32_t needs,
+                                 struct efx_edge *out)
+{
+    const struct efx_app_member *m = u->app->member;
+    bool away = m != NULL && to->member != m->self;
+    struct exchange_op *x;
+    EFX_RET(make_own(u, away ? &efx_run__letter_vt : &efx_run__exchange_vt, sizeof *x, &x));
+    x->x = to;
+    x->unit = u;
+    x->shard = u->index;
+    *out = (struct efx_edge){x->base.rows, &x->base, 0, needs};
+    return EFX_OK;
 }
 
 static enum efx_rc wire(struct unit *u, const struct efx_pnode *from, uint32_t pos,
@@ -141,12 +169,7 @@ static enum efx_rc wire(struct unit *u, const struct efx_pnode *from, uint32_t p
         *out = into(u, to, needs);
         return EFX_OK;
     }
-    struct exchange_op *x;
-    EFX_RET(make_own(u, &efx_run__exchange_vt, sizeof *x, &x));
-    x->x = exchange_of(u->app, from->id, pos);
-    x->shard = u->index;
-    *out = (struct efx_edge){x->base.rows, &x->base, 0, needs};
-    return EFX_OK;
+    return exchange_edge(u, exchange_of(u->app, from->id, pos), needs, out);
 }
 
 /* Edges of a node: a junction's consumers and its outlet behind them; an operator's rows, errors.
@@ -171,11 +194,7 @@ static enum efx_rc wire_junction(struct unit *u, struct node_rt *rt)
         j->n_outlets = 1;
         uint32_t needs = needs_of(app, n);
         if (app->n_shards > 1 && app->opts.ordered && !u->gather) {
-            struct exchange_op *x;
-            EFX_RET(make_own(u, &efx_run__exchange_vt, sizeof *x, &x));
-            x->x = exchange_of(app, n->id, n->n_consumers);
-            x->shard = u->index;
-            *e = (struct efx_edge){x->base.rows, &x->base, 0, needs};
+            EFX_RET(exchange_edge(u, exchange_of(app, n->id, n->n_consumers), needs, e));
         } else {
             struct efx_op *o = &u->outlets[n->object->id]->base;
             *e = (struct efx_edge){o->rows, o, 0, needs};
@@ -220,6 +239,11 @@ static enum efx_rc make_outlets(struct unit *u)
     return EFX_OK;
 }
 
+static bool app_has_others(const struct unit *u)
+{
+    return u->app->member != NULL && u->app->member->n > 1;
+}
+
 static enum efx_rc make_unit(struct unit *u, struct efx_err *err)
 {
     const struct efx_plan *plan = u->app->plan;
@@ -236,6 +260,15 @@ static enum efx_rc make_unit(struct unit *u, struct efx_err *err)
         return EFX_ENOMEM;
     }
     u->ctx.tables = u->tables;
+    if (app_has_others(u) && !u->gather && u->here) {
+        u->letters = EFX_NEW_N(&u->arena, struct letter, u->app->member->n);
+        if (u->letters == NULL) {
+            return EFX_ENOMEM;
+        }
+        for (uint32_t i = 0; i < u->app->member->n; i++) {
+            efx_buf_init(&u->letters[i].bytes, &efx_mem_libc);
+        }
+    }
     EFX_RET(make_outlets(u));
     for (uint32_t i = 0; i < plan->n_nodes; i++) {
         if (lives_here(u, plan->nodes[i])) {
@@ -348,6 +381,12 @@ static enum efx_rc make_exchanges(struct efx_app *app)
 static enum efx_rc open_exchange(struct efx_app *app, struct exchange *x, struct efx_edge to,
                                  uint32_t component)
 {
+    if (app->member != NULL) {
+        app->listens[x->member] = true;
+        if (x->member != app->member->self) {
+            return EFX_OK;
+        }
+    }
     uint32_t n = app->n_shards * EFX_STEPS_IN_FLIGHT;
     x->packets = EFX_NEW_N(&app->arena, struct packet, n);
     if (x->packets == NULL) {
@@ -374,11 +413,12 @@ static enum efx_rc open_exchanges(struct efx_app *app)
     struct unit *g = &app->units[app->n_units - 1];
     for (uint32_t i = 0; i < plan->n_nodes && app->n_shards > 1; i++) {
         const struct efx_pnode *n = plan->nodes[i];
-        if (is_root(n) || g->nodes[i].op != NULL) {
+        if (is_root(n) || is_gathered(app, n)) {
             continue;
         }
         for (uint32_t pos = 0; pos < n_positions(n); pos++) {
             struct exchange *x = exchange_of(app, i, pos);
+            x->member = app->member == NULL ? 0 : efx_run__gather_of(app, n->component);
             if (n->kind == EFX_P_STREAM && pos == n->n_consumers) {
                 if (n->output && n->object != NULL && app->out_fn[n->object->id] != NULL &&
                     app->opts.ordered) {
@@ -391,7 +431,7 @@ static enum efx_rc open_exchanges(struct efx_app *app)
             struct efx_pedge to = n->kind == EFX_P_STREAM ? n->consumers[pos]
                                   : pos % 2 == 0          ? n->rows[pos / 2]
                                                           : n->errors[pos / 2];
-            if (to.node != EFX_NO_COL && g->nodes[to.node].op != NULL) {
+            if (to.node != EFX_NO_COL && is_gathered(app, plan->nodes[to.node])) {
                 EFX_RET(open_exchange(app, x, into(g, to, 0), n->component));
             }
         }
@@ -407,11 +447,13 @@ enum efx_rc efx_run__graph(struct efx_app *app, struct efx_err *err)
         return EFX_ENOMEM;
     }
     EFX_RET(make_exchanges(app));
+    EFX_RET(efx_run__open_member(app));
     for (uint32_t i = 0; i < app->n_units; i++) {
         struct unit *u = &app->units[i];
         u->app = app;
         u->index = i;
         u->gather = app->n_shards > 1 && i == app->n_shards;
+        u->here = u->gather || efx_run__shard_here(app, i);
         u->kg = (struct efx_kg_range){0, EFX_KEY_GROUPS - 1};
         if (app->n_shards > 1 && !u->gather) {
             u->kg.first = (i * EFX_KEY_GROUPS + app->n_shards - 1) / app->n_shards;
@@ -435,11 +477,15 @@ void efx_run__graph_close(struct efx_app *app)
                 u->nodes[n].op->vt->close(u->nodes[n].op);
             }
         }
+        for (uint32_t m = 0; u->letters != NULL && m < app->member->n; m++) {
+            efx_buf_fini(&u->letters[m].bytes);
+        }
         if (u->app != NULL && u->ctx.mem != NULL) {
             efx_ctx_fini(&u->ctx);
             efx_arena_fini(&u->arena);
         }
     }
+    efx_run__close_member(app);
     for (uint32_t i = 0; app->exchanges != NULL && i < app->n_exchanges; i++) {
         for (uint32_t k = 0;
              app->exchanges[i].packets != NULL && k < app->n_shards * EFX_STEPS_IN_FLIGHT; k++) {

@@ -19,6 +19,7 @@ static enum efx_rc to_all(struct junction *j, const struct efx_step *step,
     struct efx_batch b = *rows->b;
     b.kind = NULL;
     b.set_end = NULL;
+    b.number = NULL;
     struct efx_rows current = {&b, rows->from, rows->until};
     for (uint32_t e = j->n_outlets; e < j->n_edges; e++) {
         EFX_RET(efx_edge_push(&j->edges[e], step, &current));
@@ -162,15 +163,10 @@ static enum efx_rc exchange_rows(struct efx_op *op, uint32_t inlet, const struct
     return efx_rows__add(&p->list, &p->arena, rows, false);
 }
 
-#define NOTHING_ELSE                                                                               \
-    .next_due_ms = efx_op_never_due, .finish = efx_op_nothing_due, .stop = efx_op_nothing_held,    \
-    .origin_set = efx_op_origin_ignore, .mark = efx_op_mark_nothing,                               \
-    .slice = efx_op_slice_nothing, .load = efx_op_load_nothing,                                    \
-    .load_end = efx_op_load_end_nothing, .bytes = efx_op_no_bytes, .close = efx_op_close_nothing
-
 const struct efx_op_vt efx_run__junction_vt = {
-    .name = "stream", .rows = junction_rows, NOTHING_ELSE};
-const struct efx_op_vt efx_run__door_vt = {.name = "merge", .rows = door_rows, NOTHING_ELSE};
-const struct efx_op_vt efx_run__outlet_vt = {.name = "output", .rows = outlet_rows, NOTHING_ELSE};
+    .name = "stream", .rows = junction_rows, EFX_RUN__ROWS_ONLY};
+const struct efx_op_vt efx_run__door_vt = {.name = "merge", .rows = door_rows, EFX_RUN__ROWS_ONLY};
+const struct efx_op_vt efx_run__outlet_vt = {
+    .name = "output", .rows = outlet_rows, EFX_RUN__ROWS_ONLY};
 const struct efx_op_vt efx_run__exchange_vt = {
-    .name = "exchange", .rows = exchange_rows, NOTHING_ELSE};
+    .name = "exchange", .rows = exchange_rows, EFX_RUN__ROWS_ONLY};

@@ -405,6 +405,9 @@ enum efx_rc efx_run__pass(struct unit *u, const struct step_slot *slot)
     if (!u->origins_set) {
         set_origins(u);
     }
+    if (u->gather) {
+        EFX_RET(efx_run__take_arrived(u, step));
+    }
     bool shard = u->app->n_shards > 1 && !u->gather;
     bool idle = shard && slot->no_rows[u->index] && step->what == EFX_STEP_EVENTS &&
                 atomic_load(&u->next_due_ms) > step->clk_last_ms;
@@ -419,6 +422,9 @@ enum efx_rc efx_run__pass(struct unit *u, const struct step_slot *slot)
                 clear_packets(u, &u->app->exchanges[i], step);
             }
         }
+    }
+    if (u->letters != NULL) {
+        EFX_RET(efx_run__post_letters(u, step));
     }
     if (u->app->opts.ordered && (u->gather || u->app->n_shards == 1)) {
         EFX_RET(ordered_outputs(u));

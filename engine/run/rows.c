@@ -125,7 +125,7 @@ enum efx_rc efx_rows__add(struct rows_list *l, struct efx_arena *arena, const st
     }
     k->b = (struct efx_batch){.n_rows = n, .n_cols = b->n_cols, .n_hidden = b->n_hidden};
     const bool share = stable && at == NULL && rows->from == 0;
-    void *ts = NULL, *clk = NULL, *moment = NULL, *kind, *sub, *code;
+    void *ts = NULL, *clk = NULL, *moment = NULL, *kind, *sub, *code, *number;
     uint64_t *set_end;
     if (!copy_cols(arena, rows, at, n, stable, &k->b) ||
         (!share && (!dense_copy(arena, rows, at, n, b->ts_ms, 8, &ts) ||
@@ -134,6 +134,7 @@ enum efx_rc efx_rows__add(struct rows_list *l, struct efx_arena *arena, const st
         !dense_copy(arena, rows, at, n, b->kind, 1, &kind) ||
         !dense_copy(arena, rows, at, n, b->sub, 8, &sub) ||
         !dense_copy(arena, rows, at, n, b->code, 2, &code) ||
+        !dense_copy(arena, rows, at, n, b->number, 8, &number) ||
         !copy_bits(arena, b->set_end, rows->from, at, n, &set_end)) {
         return EFX_ENOMEM;
     }
@@ -144,6 +145,7 @@ enum efx_rc efx_rows__add(struct rows_list *l, struct efx_arena *arena, const st
     k->b.sub = sub;
     k->b.code = code;
     k->b.set_end = set_end;
+    k->b.number = number;
     if (l->last != NULL) {
         l->last->next = k;
     } else {
@@ -218,8 +220,10 @@ static void gather_rest(struct merging *g, struct efx_batch *b)
     int64_t *ts = efx_scratch(ctx, n * 8), *clk = efx_scratch(ctx, n * 8);
     uint8_t *kind = efx_scratch(ctx, n);
     efx_moment *moment = efx_scratch(ctx, n * 8);
-    uint64_t *sub = efx_scratch(ctx, n * 8);
-    bool kinds = false, subs = false;
+    uint64_t *sub = efx_scratch(ctx, n * 8), *number = efx_scratch(ctx, n * 8);
+    uint64_t *set_end = efx_scratch(ctx, efx_words(n) * sizeof *set_end);
+    bool kinds = false, subs = false, numbers = false, sets = false;
+    memset(set_end, 0, efx_words(n) * sizeof *set_end);
     for (uint32_t i = 0; i < n; i++) {
         const struct efx_batch *from = g->picked[i].b;
         uint32_t row = g->picked[i].row;
@@ -228,6 +232,12 @@ static void gather_rest(struct merging *g, struct efx_batch *b)
         kind[i] = efx_batch_kind(from, row);
         moment[i] = from->moment[row];
         sub[i] = from->sub != NULL ? from->sub[row] : 0;
+        number[i] = from->number != NULL ? from->number[row] : 0;
+        numbers = numbers || from->number != NULL;
+        if (from->set_end != NULL && efx_bit(from->set_end, row)) {
+            set_end[i / 64] |= (uint64_t)1 << i % 64;
+        }
+        sets = sets || from->set_end != NULL;
         kinds = kinds || from->kind != NULL;
         subs = subs || from->sub != NULL;
     }
@@ -236,6 +246,8 @@ static void gather_rest(struct merging *g, struct efx_batch *b)
     b->kind = kinds ? kind : NULL;
     b->moment = moment;
     b->sub = subs ? sub : NULL;
+    b->number = numbers ? number : NULL;
+    b->set_end = sets ? set_end : NULL;
 }
 
 static enum efx_rc hand_over(struct merging *g)

@@ -2,6 +2,7 @@
 #define RUN_H
 
 #include "efx_app_save.h"
+#include "efx_buf.h"
 #include "rows.h"
 
 #include <pthread.h>
@@ -52,6 +53,7 @@ struct outlet_op { /* a stream's rows leave the engine */
 
 struct exchange { /* an edge from shards to the gather unit */
     struct efx_edge to;
+    uint32_t member; /* whose gather unit it leads to */
     uint32_t component;
     bool foreign; /* an output of a component that has no node in the gather unit */
     struct packet {
@@ -62,6 +64,7 @@ struct exchange { /* an edge from shards to the gather unit */
 
 struct exchange_op { /* a shard's end of it */
     struct efx_op base;
+    struct unit *unit;
     struct exchange *x;
     uint32_t shard;
 };
@@ -98,10 +101,17 @@ struct save_log { /* what an operator of a unit saves, as it comes */
     bool discard; /* room is used again: nobody wants the bytes */
 };
 
+struct letter { /* rows that a step of a shard here has for another member */
+    struct efx_buf bytes;
+    uint32_t n;
+};
+
 struct unit {
     struct efx_app *app;
     uint32_t index;
     bool gather;
+    bool here;              /* else another member runs it */
+    struct letter *letters; /* [members]; NULL without others */
     struct efx_kg_range kg;
     struct efx_ctx ctx;
     struct efx_error_sink errors;
@@ -156,9 +166,23 @@ struct origin { /* of a split window whose first row decides */
 
 enum { CODES = 12 };
 
+struct arrived { /* a packet of another member's shard */
+    struct arrived *next;
+    uint64_t step;
+    size_t n_bytes;
+    uint8_t bytes[];
+};
+
+struct arrivals {
+    struct arrived *first, *last;
+};
+
 struct efx_app {
     const struct efx_plan *plan;
     struct efx_app_opts opts;
+    const struct efx_app_member *member; /* NULL: all is here */
+    bool *listens;             /* [members] its gather unit takes something from shards elsewhere */
+    struct arrivals *arrivals; /* [n_shards], under `lock` */
     struct efx_arena arena;
     uint32_t n_shards, n_units;
     struct unit *units;
@@ -223,6 +247,12 @@ struct efx_app {
 /* graph.c */
 enum efx_rc efx_run__graph(struct efx_app *app, struct efx_err *err);
 void efx_run__graph_close(struct efx_app *app);
+/* Of operators that pass rows on and have nothing else. */
+#define EFX_RUN__ROWS_ONLY                                                                         \
+    .next_due_ms = efx_op_never_due, .finish = efx_op_nothing_due, .stop = efx_op_nothing_held,    \
+    .origin_set = efx_op_origin_ignore, .mark = efx_op_mark_nothing,                               \
+    .slice = efx_op_slice_nothing, .load = efx_op_load_nothing,                                    \
+    .load_end = efx_op_load_end_nothing, .bytes = efx_op_no_bytes, .close = efx_op_close_nothing
 extern const struct efx_op_vt efx_run__junction_vt, efx_run__door_vt, efx_run__outlet_vt,
     efx_run__exchange_vt;
 
@@ -258,6 +288,18 @@ void efx_run__count_reject(struct efx_app *app, const struct efx_bobject *o, uin
 bool efx_run__needs_letters(struct efx_app *app, const struct efx_builder *b);
 enum efx_rc efx_run__rewrite(struct efx_app *app, const struct efx_builder *b,
                              struct efx_builder *to);
+
+/* member.c */
+bool efx_run__shard_here(const struct efx_app *app, uint32_t shard);
+/* The member whose gather unit has the placed part of a split component. */
+uint32_t efx_run__gather_of(const struct efx_app *app, uint32_t component);
+enum efx_rc efx_run__open_member(struct efx_app *app);
+void efx_run__close_member(struct efx_app *app);
+extern const struct efx_op_vt efx_run__letter_vt;
+/* The step's letters leave. */
+enum efx_rc efx_run__post_letters(struct unit *u, const struct efx_step *step);
+/* Packets of the step from elsewhere become packets of its exchanges. */
+enum efx_rc efx_run__take_arrived(struct unit *u, const struct efx_step *step);
 
 /* save.c */
 void efx_run__save_mark(struct unit *u, const struct efx_mark *mark);

@@ -227,7 +227,9 @@ static bool all_saved(const struct efx_app *app)
 {
     bool all = true;
     for (uint32_t u = 0; u < app->n_units && all; u++) {
-        all = atomic_load_explicit(&app->units[u].saved_no, memory_order_acquire) == app->save_no;
+        const struct unit *unit = &app->units[u];
+        all = !unit->here ||
+              atomic_load_explicit(&unit->saved_no, memory_order_acquire) == app->save_no;
     }
     return all;
 }
@@ -253,7 +255,7 @@ void efx_app_save_pump(struct efx_app *app, uint32_t budget_rows)
     for (uint32_t i = 0; i < app->n_units; i++) {
         struct unit *u = &app->units[i];
         unsigned free_word = 0;
-        if (atomic_load_explicit(&u->saved_no, memory_order_acquire) == app->save_no ||
+        if (!u->here || atomic_load_explicit(&u->saved_no, memory_order_acquire) == app->save_no ||
             !atomic_compare_exchange_strong(&u->owner, &free_word, 1)) {
             continue;
         }

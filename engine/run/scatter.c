@@ -63,8 +63,9 @@ static enum efx_rc select_any(struct efx_app *app, struct step_slot *slot, uint6
     uint32_t words = efx_words(b->n_rows), w = 0;
     for (uint32_t s = 0; s < app->n_shards; s++) {
         uint32_t until = (s + 1) * words / app->n_shards;
-        if (until == w) {
+        if (until == w || !app->units[s].here) {
             sel[s] = NULL;
+            w = until;
             continue;
         }
         sel[s] = EFX_NEW_N(&slot->arena, uint64_t, words);
@@ -97,13 +98,16 @@ static enum efx_rc select_by_key(struct efx_app *app, struct step_slot *slot,
     uint32_t n = efx_rows_list(&rows, at);
     efx_keyed_hash(keys, src->n_keys, at, n, hash);
     for (uint32_t s = 0; s < app->n_shards; s++) {
-        sel[s] = EFX_NEW_N(&slot->arena, uint64_t, words);
-        if (sel[s] == NULL) {
+        sel[s] = app->units[s].here ? EFX_NEW_N(&slot->arena, uint64_t, words) : NULL;
+        if (app->units[s].here && sel[s] == NULL) {
             return EFX_ENOMEM;
         }
     }
     for (uint32_t i = 0; i < n; i++) {
         uint32_t s = efx_hash_key_group(hash[i]) * app->n_shards / EFX_KEY_GROUPS;
+        if (sel[s] == NULL) {
+            continue;
+        }
         sel[s][at[i] / 64] |= (uint64_t)1 << (at[i] % 64);
         n_of[s]++;
     }

@@ -17,7 +17,7 @@ static uint64_t least_done(const struct efx_app *app)
     uint64_t least = UINT64_MAX;
     for (uint32_t i = 0; i < app->n_units; i++) {
         uint64_t d = atomic_load_explicit(&app->units[i].done, memory_order_acquire);
-        least = d < least ? d : least;
+        least = app->units[i].here && d < least ? d : least;
     }
     return least;
 }
@@ -28,8 +28,10 @@ static bool ready(const struct unit *u, uint64_t no)
     if (atomic_load_explicit(&app->published, memory_order_acquire) < no) {
         return false;
     }
+    bool all = app->member == NULL || app->listens[app->member->self];
     for (uint32_t s = 0; u->gather && s < app->n_shards; s++) {
-        if (atomic_load_explicit(&app->units[s].done, memory_order_acquire) < no) {
+        if ((all || app->units[s].here) &&
+            atomic_load_explicit(&app->units[s].done, memory_order_acquire) < no) {
             return false;
         }
     }
@@ -85,7 +87,7 @@ bool efx_run__work(struct efx_app *app, uint32_t steps)
 {
     bool any = false;
     for (uint32_t i = app->n_units; i-- > 0;) { /* later stages first */
-        any = run_unit(&app->units[i], steps) || any;
+        any = (app->units[i].here && run_unit(&app->units[i], steps)) || any;
     }
     return any;
 }
@@ -93,8 +95,14 @@ bool efx_run__work(struct efx_app *app, uint32_t steps)
 static void help_until(struct efx_app *app, uint64_t no)
 {
     while (least_done(app) < no) {
-        if (!efx_run__work(app, 1)) {
+        if (efx_run__work(app, 1)) {
+            continue;
+        }
+        if (app->member == NULL || app->member->wait == NULL) {
             (void)sched_yield();
+        } else if (!app->member->wait(app->member->arg)) {
+            efx_run__fail(app, EFX_ESTALE, "the epoch has ended");
+            return;
         }
     }
 }
@@ -105,6 +113,11 @@ void efx_run__wait_room(struct efx_app *app)
     if (app->next_no > EFX_STEPS_IN_FLIGHT) {
         help_until(app, app->next_no - EFX_STEPS_IN_FLIGHT);
     }
+}
+
+uint64_t efx_app_done(const struct efx_app *app)
+{
+    return least_done(app);
 }
 
 void efx_run__wait_done(struct efx_app *app)
@@ -126,9 +139,9 @@ void efx_run__publish(struct efx_app *app)
     uint64_t no = app->next_no++;
     uint16_t n_turns = app->slots[no % EFX_STEPS_IN_FLIGHT].step.n_turns;
     atomic_store_explicit(&app->published, no, memory_order_release);
-    if (app->n_workers == 0) {
+    if (app->n_workers == 0 && app->member == NULL) {
         help_until(app, no);
-    } else if (n_turns < INLINE_TURNS) {
+    } else if (app->n_workers == 0 || n_turns < INLINE_TURNS) {
         while (efx_run__work(app, 1)) {
         }
     } else {

@@ -49,11 +49,12 @@ static bool bound_whole(struct efx_pat *p, const struct efx_ast_bound *bound)
     if (!bound->there) {
         return true;
     }
-    if (bound->events) {
-        return absent(p, bound->at, "WITHIN n EVENTS is", "WITHIN d");
+    int64_t *least = bound->events ? &p->made->within_events : &p->made->within_ms;
+    int64_t own = bound->events ? bound->n : bound->duration.ms;
+    *least = *least < 0 || own < *least ? own : *least;
+    if (p->made->within_events >= 0 && p->made->within_ms >= 0) {
+        return absent(p, bound->at, "WITHIN d together with WITHIN n EVENTS is", "one of them");
     }
-    int64_t *ms = &p->made->within_ms;
-    *ms = *ms < 0 || bound->duration.ms < *ms ? bound->duration.ms : *ms;
     return true;
 }
 
@@ -142,10 +143,6 @@ void efx_bind__pattern_tree(struct efx_pat *p)
     struct shape s = {.chain = p->ast->root};
     if (p->ast->sequence) {
         absent(p, p->ast->at, "SEQUENCE is", "PATTERN");
-        return;
-    }
-    if (p->ast->skip_past_last_row) {
-        absent(p, p->ast->at, "AFTER MATCH SKIP PAST LAST ROW is", NULL);
         return;
     }
     if (!bound_whole(p, &p->ast->within) || !unwrap(p, &s)) {

@@ -317,6 +317,24 @@ static bool has_row_sets(const struct efx_bstmt *st, const struct efx_ast_select
            (w != NULL && w->base.traits.flushes) || (w == NULL && q->from.window.kind != NULL);
 }
 
+static struct efx_span order_at(const struct efx_ast_select *q)
+{
+    return q->n_order > 0 ? q->order_at : q->limit != NULL ? q->limit->at : q->offset->at;
+}
+
+/* The rows that an event gives in both of its roles are one row set. */
+static void check_self_order(struct efx_binder *b, const struct efx_ast_select *q,
+                             const struct efx_bstmt *st)
+{
+    bool ordered = q->n_order > 0 || q->limit != NULL || q->offset != NULL;
+    if (ordered && st->kind == EFX_STMT_JOIN && st->n_inputs == 2 &&
+        st->inputs[0].object == st->inputs[1].object && !st->inputs[0].unidirectional &&
+        !st->inputs[1].unidirectional) {
+        efx_bind__absent(b, order_at(q), "UNIDIRECTIONAL, or a stream in between",
+                         "ORDER BY, LIMIT and OFFSET of a self join are not built yet");
+    }
+}
+
 static void warn(struct efx_binder *b, const struct efx_ast_select *q, const struct efx_bstmt *st)
 {
     if (q->n_group > 0 && keeps_groups(st)) {
@@ -325,10 +343,7 @@ static void warn(struct efx_binder *b, const struct efx_ast_select *q, const str
     }
     bool ordered = q->n_order > 0 || q->limit != NULL || q->offset != NULL;
     if (ordered && !has_row_sets(st, q)) {
-        struct efx_span at = q->n_order > 0     ? q->order_at
-                             : q->limit != NULL ? q->limit->at
-                                                : q->offset->at;
-        efx_diag_add(b->diags, 2402, at, "they work on batch windows and joins",
+        efx_diag_add(b->diags, 2402, order_at(q), "they work on batch windows and joins",
                      "ORDER BY, LIMIT and OFFSET change nothing here");
     }
 }
@@ -361,6 +376,7 @@ void efx_bind__select(struct efx_bind_scope *sc, const struct efx_ast_stmt *s, s
         efx_bind__upsert_on(sc, s, st);
     }
     if (!b->on_demand) {
+        check_self_order(b, q, st);
         warn(b, q, st);
     }
 }

@@ -179,6 +179,7 @@ void efx_window__rows_free(struct efx_mem *mem, struct win_rows *r);
 struct win_batch {        /* of one copy */
     struct win_rows now;  /* the open batch */
     struct win_rows last; /* the one that was flushed, if it is kept */
+    struct win_rows next; /* rows of the batch behind `now`, which has yet to be flushed */
 };
 
 enum win_phase { WIN_IDLE = 1, WIN_EXPIRED, WIN_RESET, WIN_CURRENT };

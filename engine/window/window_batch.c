@@ -29,6 +29,7 @@ void efx_window__batches_close(struct win_batches *b)
     for (uint32_t i = 0; i < b->n; i++) {
         efx_window__rows_free(mem, &b->of[i].now);
         efx_window__rows_free(mem, &b->of[i].last);
+        efx_window__rows_free(mem, &b->of[i].next);
     }
     mem->free(mem, b->of, b->n * sizeof *b->of);
     b->of = NULL;
@@ -120,6 +121,9 @@ enum efx_rc efx_window__flush_list(struct win_batches *b, struct win_list *l)
     } else {
         EFX_RET(doom_all(b, &batch->now));
     }
+    struct win_rows opened = batch->next;
+    batch->next = batch->now;
+    batch->now = opened;
     b->phase = WIN_IDLE;
     return EFX_OK;
 }

@@ -9,7 +9,8 @@
  * counted in the open batch and a row on a boundary belongs to the next one. A row may come when
  * the clock stands on the boundary and our timer has yet to fire (it was made by a timer of lower
  * rank): if it is late it is counted in the batch that ends now; else the batch is flushed early,
- * but bears its timer's moment, which is where a merge puts it.
+ * but bears its timer's moment, which is where a merge puts it. In row mode nothing merges: then
+ * the row waits as the first of the next batch, and so do all that come until the timer fires.
  *
  * Without origin t0 is origin_set's, else the time of the first row; in a PARTITION that of the
  * copy's first row.
@@ -126,7 +127,7 @@ static enum efx_rc is_before(struct win_time_batch *w, const struct efx_step *st
     uint32_t id;
     EFX_RET(efx_window__copy_of(&w->copies, b, row, &id));
     const struct span *s = win_copy_state(&w->copies, id);
-    *yes = s->set && efx_step_time_ms(step, b, row) >= s->due_ms;
+    *yes = s->set && !w->how.by_row && efx_step_time_ms(step, b, row) >= s->due_ms;
     return EFX_OK;
 }
 
@@ -217,7 +218,7 @@ static enum efx_rc flush_begin(struct win_time_batch *w, const struct efx_step *
     struct span *s = fired(w, &id);
     int64_t due_ms = s->due_ms;
     EFX_RET(efx_window__batch_of(&w->batches, id, &batch));
-    bool goes_on = w->batches.keeps && batch->now.n > 0;
+    bool goes_on = (w->batches.keeps && batch->now.n > 0) || batch->next.n > 0;
     efx_window__flush_begin(&w->batches, id, efx_window__birth(&w->copies, id),
                             win_timer_moment(step, w->how.rank, due_ms), due_ms);
     return goes_on ? arm(w, id, s, win_add_ms(due_ms, w->d_ms)) : EFX_OK;
@@ -259,9 +260,11 @@ static enum efx_rc hold(struct win_time_batch *w, const struct efx_step *step,
     struct win_batch *batch;
     EFX_RET(enter(w, step, b, row, &id, &s));
     EFX_RET(efx_window__batch_of(&w->batches, id, &batch));
+    bool early = batch->next.n > 0 || efx_step_time_ms(step, b, row) >= s->due_ms;
+    int64_t due_ms = early ? win_add_ms(s->due_ms, w->d_ms) : s->due_ms;
     uint64_t number = efx_log_end(w->held.log);
-    EFX_RET(efx_window__held_add(&w->held, step, b, &row, 1, &s->due_ms, NULL));
-    return efx_window__rows_add(w->how.mem, &batch->now, number);
+    EFX_RET(efx_window__held_add(&w->held, step, b, &row, 1, &due_ms, NULL));
+    return efx_window__rows_add(w->how.mem, early ? &batch->next : &batch->now, number);
 }
 
 static enum efx_rc time_batch_arrive(struct efx_window *self, const struct efx_step *step,

@@ -137,8 +137,9 @@ static void report(struct one *o, uint64_t seed, char *program, struct efx_lines
     (void)efx_reference_run.run(NULL, &o->how, program, events, &want);
     (void)o->engine->run(o->engine->arg, &o->how, program, events, &got);
     char *why = efx_lines_differ(&want, &got);
-    fprintf(stderr, "seed %llu, steps of %u, %u shards, %s: the %s differs\n%s\n",
+    fprintf(stderr, "seed %llu, steps of %u, %u shards, %u members, %s: the %s differs\n%s\n",
             (unsigned long long)seed, o->how.step_rows, o->how.shards,
+            o->how.members > 1 ? o->how.members : 1,
             !o->how.save_each_step ? "never saved"
             : o->how.rescale       ? "rescaled each step"
                                    : "saved each step",
@@ -159,9 +160,10 @@ static const uint32_t steps[] = {1, 7, 64, 65, 4096};
 static const uint32_t shards[] = {1, 2, 5};
 enum { SETTINGS = 5 * 3 * 3 };
 
-static struct efx_run_how setting(uint32_t i)
+static struct efx_run_how setting(const struct efx_differential *d, uint32_t i)
 {
     return (struct efx_run_how){.step_rows = steps[i % 5],
+                                .members = d->members,
                                 .shards = shards[i / 5 % 3],
                                 .save_each_step = i / 15 % 3 >= 1,
                                 .rescale = i / 15 % 3 == 2,
@@ -175,16 +177,16 @@ static bool one_program(const struct efx_differential *d, uint64_t seed,
     char *program = efx_random_program(seed, d->features_mask);
     struct efx_lines events = efx_random_events(seed, d->features_mask, d->n_events);
     struct efx_lines want = {0};
-    struct efx_run_how how = setting(0);
+    struct efx_run_how how = setting(d, 0);
     bool differs = false;
     result->n_programs++;
     bool skipped = !efx_reference_run.run(NULL, &how, program, &events, &want);
     result->n_rows += want.n;
-    uint32_t n_settings = d->unsaved ? SETTINGS / 3 : SETTINGS;
+    uint32_t n_settings = d->unsaved || d->members > 1 ? SETTINGS / 3 : SETTINGS;
     uint32_t first = d->all_settings ? 0 : (uint32_t)(seed % n_settings);
     uint32_t n = d->all_settings ? n_settings : 1;
     for (uint32_t i = first; i < first + n && !differs && !skipped; i++) {
-        struct one o = {.engine = d->engine, .how = setting(i)};
+        struct one o = {.engine = d->engine, .how = setting(d, i)};
         struct efx_lines got = {0};
         skipped = !d->engine->run(d->engine->arg, &o.how, program, &events, &got);
         char *why = skipped ? NULL : efx_lines_differ(&want, &got);

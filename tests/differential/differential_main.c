@@ -37,6 +37,7 @@ int main(int argc, char **argv)
         .n_events = (uint32_t)number(argc, argv, "--events", 80),
         .features_mask = (unsigned)number(argc, argv, "--features", EFX_FEATURE_ALL),
         .seconds_max = (uint32_t)number(argc, argv, "--seconds", 0),
+        .members = (uint32_t)number(argc, argv, "--members", 0),
         .unsaved = flag(argc, argv, "--unsaved"),
         .all_settings = flag(argc, argv, "--all")};
     if (flag(argc, argv, "--print")) {

@@ -18,6 +18,7 @@ struct efx_run_how {
     uint32_t step_rows;
     uint32_t shards;
     bool save_each_step; /* and load into a new instance before the next */
+    uint32_t members;    /* > 1: as many apps of one cluster, `shards` each; nothing is saved */
     bool rescale;        /* which has the next number of shards: 1, 2, 5, 1 … */
     int64_t drain_ms;
 };
@@ -44,6 +45,7 @@ struct efx_differential {
     uint32_t n_programs;
     uint32_t n_events;
     unsigned features_mask;
+    uint32_t members;     /* > 1: a cluster of so many apps */
     uint32_t seconds_max; /* 0 = no limit */
     bool all_settings;    /* else one setting a program, taking turns */
     bool unsaved;         /* settings without saving alone */

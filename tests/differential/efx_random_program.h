@@ -31,9 +31,10 @@ enum efx_feature {
     EFX_FEATURE_FAULTS = 1 << 11,        /* narrowing errors, fault streams */
     EFX_FEATURE_LATE = 1 << 12,          /* of the input: timestamps that go back */
     EFX_FEATURE_ADVANCE = 1 << 13,       /* of the input: the clock moved by itself */
-    EFX_FEATURE_ALL = (1 << 14) - 1,     /* what is built */
-    EFX_FEATURE_MORE_PATTERNS = 1 << 14, /* EVERY inside a chain, SKIP PAST LAST ROW */
+    EFX_FEATURE_MORE_PATTERNS = 1 << 14, /* EVERY inside a chain */
     EFX_FEATURE_KEYED = 1 << 15, /* every second program is made to stay in batches and be split */
+    EFX_FEATURE_LATER = 1 << 16, /* SKIP PAST LAST ROW, WITHIN n EVENTS; first, last over joins */
+    EFX_FEATURE_ALL = ((1 << 14) - 1) | EFX_FEATURE_LATER, /* what is built */
 };
 
 struct efx_lines { /* event lines in, row lines out: NDJSON as in runtime.md §2 */

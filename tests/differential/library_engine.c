@@ -10,6 +10,9 @@
 
 #include "efx/efx.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,8 +20,18 @@
  * new instance takes over after every step, with `rescale` one of another number of shards. Every
  * fourth save is a base, those between are deltas: an instance loads the chain since the last base.
  * Lines are read and written with the reference's binding
- * of the same text. */
-enum { CHAIN_MAX = 4, STORED_EACH = 3 };
+ * of the same text. With `members` as many apps of one cluster run, each in a thread of its own,
+ * all with the same input; rows come out of the first. */
+enum { CHAIN_MAX = 4, MEMBERS_MAX = 4, STORED_EACH = 3 };
+
+struct running;
+
+struct cluster {
+    uint32_t n;
+    uint32_t first_shard[MEMBERS_MAX + 1];
+    struct running *members[MEMBERS_MAX];
+    _Atomic uint32_t n_started; /* apps that take packets */
+};
 
 struct running {
     struct efx_arena arena;
@@ -29,6 +42,9 @@ struct running {
     struct efx_lines *out;
     struct efx *app;
     uint32_t shards;
+    struct cluster *cluster; /* NULL: alone */
+    struct efx_app_member member;
+    const struct efx_lines *events;
     void *chain[CHAIN_MAX]; /* [n_chain] checkpoints, the base first */
     size_t n_bytes[CHAIN_MAX];
     uint32_t n_chain;
@@ -117,6 +133,36 @@ static void count_plan(const struct efx_plan *p)
     }
 }
 
+/* ---- members ---- */
+
+static void send_packet(void *arg, uint32_t to, uint32_t shard, uint64_t step,
+                        struct efx_bytes packet)
+{
+    struct running *r = arg;
+    EFX_ASSERT(efx_app_receive(efx_lib_app(r->cluster->members[to]->app), shard, step, packet) ==
+               EFX_OK);
+}
+
+static bool wait_packet(void *arg)
+{
+    (void)arg;
+    (void)sched_yield();
+    return true;
+}
+
+static enum efx_code open_app(struct running *r, const struct efx_options *o, struct efx_error *err)
+{
+    if (r->cluster == NULL) {
+        return efx_open(&r->app, r->text, o, err);
+    }
+    r->member.send = send_packet;
+    r->member.wait = wait_packet;
+    r->member.arg = r;
+    struct efx_lib_member part = {.member = &r->member,
+                                  .n_shards = r->cluster->first_shard[r->cluster->n]};
+    return efx_lib_open_member(&r->app, r->text, o, &part, err);
+}
+
 /* Opens the store again and goes on from what is there. */
 static bool stored_begin(struct running *r)
 {
@@ -146,7 +192,7 @@ static bool begin(struct running *r)
     o.ordered = true;
     o.seed = 1;
     struct efx_error err = {0};
-    if (efx_open(&r->app, r->text, &o, &err) != EFX_RC_OK) {
+    if (open_app(r, &o, &err) != EFX_RC_OK) {
         if (getenv("EFX_DIFFERENTIAL_VERBOSE") != NULL) {
             fprintf(stderr, "%s\n%s\n", err.msg, r->app != NULL ? efx_messages(r->app) : "");
         }
@@ -253,9 +299,69 @@ static bool hand_over(struct running *r)
     return begin(r);
 }
 
+static void *run_member(void *arg)
+{
+    struct running *r = arg;
+    atomic_fetch_add(&r->cluster->n_started, 1);
+    while (atomic_load(&r->cluster->n_started) < r->cluster->n) {
+        (void)sched_yield();
+    }
+    for (uint32_t i = 0; i < r->events->n; i++) {
+        feed(r, r->events->v[i]);
+    }
+    (void)efx_finish(r->app, r->how->drain_ms);
+    return NULL;
+}
+
+/* The apps are opened one after the other, then each runs in a thread. */
+static bool run_cluster(const struct efx_run_how *how, const char *program,
+                        const struct efx_lines *events, struct efx_lines *out)
+{
+    struct cluster c = {.n = how->members};
+    struct running members[MEMBERS_MAX];
+    struct efx_diags diags;
+    pthread_t threads[MEMBERS_MAX];
+    bool opened = true;
+    for (uint32_t i = 0; i < c.n; i++) {
+        struct running *r = &members[i];
+        *r = (struct running){.how = how,
+                              .text = program,
+                              .out = out,
+                              .shards = how->shards,
+                              .cluster = &c,
+                              .events = events};
+        r->member = (struct efx_app_member){.n = c.n, .self = i, .first_shard = c.first_shard};
+        c.first_shard[i + 1] = c.first_shard[i] + how->shards;
+        c.members[i] = r;
+    }
+    for (uint32_t i = 0; i < c.n; i++) {
+        efx_arena_init(&members[i].rows, &efx_mem_libc, SIZE_MAX);
+        members[i].p = bound_text(program, &members[i].arena, &diags);
+        opened = opened && members[i].p != NULL && begin(&members[i]);
+    }
+    for (uint32_t i = 0; opened && i < c.n; i++) {
+        (void)pthread_create(&threads[i], NULL, run_member, &members[i]);
+    }
+    for (uint32_t i = 0; opened && i < c.n; i++) {
+        (void)pthread_join(threads[i], NULL);
+    }
+    for (uint32_t i = 0; i < c.n; i++) {
+        if (members[i].app != NULL) {
+            efx_close(&members[i].app);
+        }
+        efx_arena_fini(&members[i].rows);
+        efx_arena_fini(&members[i].arena);
+    }
+    return opened;
+}
+
 static bool run(void *arg, const struct efx_run_how *how, const char *program,
                 const struct efx_lines *events, struct efx_lines *out)
 {
+    (void)arg;
+    if (how->members > 1) {
+        return run_cluster(how, program, events, out);
+    }
     struct efx_diags diags;
     struct running r = {.how = how, .text = program, .out = out, .shards = how->shards};
     efx_arena_init(&r.rows, &efx_mem_libc, SIZE_MAX);

@@ -171,6 +171,14 @@ static void side_window(struct gen *g, bool within, bool slides)
     }
 }
 
+static const char *joined_value(struct gen *g)
+{
+    if (on(g, EFX_FEATURE_LATER) && one_in(g, 2)) {
+        return one_in(g, 2) ? "first(y.v)" : "last(x.v)";
+    }
+    return one_in(g, 2) ? "count(*)" : "sum(y.v)";
+}
+
 static void join(struct gen *g)
 {
     static const char *const types[] = {"JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "JOIN"};
@@ -180,9 +188,9 @@ static void join(struct gen *g)
     bool within = one_in(g, 4);
     bool adds = one_in(g, 3);
     bool one_way = one_in(g, 8);
-    into(g, level, kinds(g, !within));
-    list(g, level, "coalesce(x.k, y.k)",
-         adds ? (one_in(g, 2) ? "count(*)" : "sum(y.v)") : "coalesce(x.v, 0) * 10 + y.v",
+    const char *kind = kinds(g, !within);
+    into(g, level, kind);
+    list(g, level, "coalesce(x.k, y.k)", adds ? joined_value(g) : "coalesce(x.v, 0) * 10 + y.v",
          adds ? "avg(x.v)" : "x.v / 2");
     const char *left = source_below(g, level);
     const char *right = source_below(g, level);
@@ -194,6 +202,10 @@ static void join(struct gen *g)
     put(g->t, " ON %s%s", PICK(g, conds), within ? " WITHIN 30 ms" : "");
     put(g->t, "%s", one_in(g, 4) ? " WHERE x.v IS NOT NULL" : "");
     put(g->t, "%s", adds && one_in(g, 2) ? " GROUP BY x.k" : "");
+    if (on(g, EFX_FEATURE_LATER) && kind[0] == 0 && one_in(g, 4)) {
+        put(g->t, " ORDER BY v %s, k LIMIT %d", one_in(g, 2) ? "DESC" : "NULLS FIRST",
+            1 + dice(g->d, 3));
+    }
     limiter(g);
 }
 
@@ -246,8 +258,12 @@ static void pattern(struct gen *g, const char *first, const char *second, int le
          one_in(g, 3) ? "avg(e1.v)" : "e2.v / 2");
     put(g->t, " FROM PATTERN (");
     put(g->t, nests ? PICK(g, more) : PICK(g, chains), first, second);
-    put(g->t, ") WITHIN %d ms", 10 + dice(g->d, 60));
-    if (on(g, EFX_FEATURE_MORE_PATTERNS) && one_in(g, 4)) {
+    if (on(g, EFX_FEATURE_LATER) && one_in(g, 4)) {
+        put(g->t, ") WITHIN %d EVENTS", 2 + dice(g->d, 8));
+    } else {
+        put(g->t, ") WITHIN %d ms", 10 + dice(g->d, 60));
+    }
+    if (on(g, EFX_FEATURE_LATER) && one_in(g, 4)) {
         put(g->t, " AFTER MATCH SKIP PAST LAST ROW");
     }
     put(g->t, "%s", keyed ? " PARTITION BY k" : "");

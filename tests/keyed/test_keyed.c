@@ -409,6 +409,60 @@ static void keyed__goes_on_with_deltas_after_a_restart(void **state)
     save_run(&shapes[5], 8, true);
 }
 
+/* ---- many keys: the index lies in blocks that halves go back to, and is looked at far ahead */
+
+enum { MANY = 300000, MANY_BATCH = 1000 };
+
+/* Keys from .. from + MANY_BATCH - 1, of which every third is asked for twice. */
+static struct efx_col many_keys(int64_t from, int64_t *key)
+{
+    for (uint32_t i = 0; i < MANY_BATCH; i++) {
+        key[i] = (from + i) * 7919;
+        key[i] = i % 3 == 2 ? key[i - 1] : key[i];
+    }
+    return (struct efx_col){.type = EFX_TYPE_LONG, .data = key};
+}
+
+static void keyed__keeps_many_keys(void **state)
+{
+    (void)state;
+    static uint32_t id_of[MANY];
+    struct shape s = {"many", 1, {EFX_TYPE_LONG}, false, false};
+    struct efx_keyed_conf conf = conf_of(&s);
+    struct test_mem mem = test_mem_make(UINT32_MAX);
+    struct efx_keyed *t;
+    int64_t key[MANY_BATCH];
+    uint32_t id[MANY_BATCH], found[MANY_BATCH], n_new;
+    size_t full = 0;
+    assert_int_equal(efx_keyed_create(&mem.base, NULL, &conf, &t), EFX_OK);
+    for (uint32_t round = 0; round < 2; round++) {
+        for (uint32_t from = 0; from < MANY; from += MANY_BATCH) {
+            struct efx_col col = many_keys(from, key);
+            efx_keyed_find(t, &col, NULL, MANY_BATCH, found);
+            assert_int_equal(found[0], EFX_KEYED_DEAD);
+            assert_int_equal(efx_keyed_ids(t, &col, NULL, MANY_BATCH, id, &n_new), EFX_OK);
+            assert_int_equal(n_new, MANY_BATCH - MANY_BATCH / 3);
+            memcpy(id_of + from, id, sizeof id);
+        }
+        for (uint32_t from = 0; from < MANY; from += MANY_BATCH) {
+            struct efx_col col = many_keys(from, key);
+            efx_keyed_find(t, &col, NULL, MANY_BATCH, found);
+            assert_memory_equal(found, id_of + from, sizeof found);
+        }
+        assert_int_equal(efx_keyed_bytes(t), mem.held_bytes);
+        full = round == 0 ? mem.held_bytes : full;
+        assert_true(mem.held_bytes <= full + full / 8); /* memory of the first round serves again */
+        for (uint32_t i = 0; i < MANY; i++) {
+            if (i % MANY_BATCH % 3 != 2) {
+                efx_keyed_del(t, id_of[i]);
+            }
+        }
+        assert_int_equal(efx_keyed_n(t), 0);
+    }
+    efx_keyed_destroy(&t);
+    assert_int_equal(mem.held_bytes, 0);
+}
+
 /* ---- the rest */
 
 static void keyed__of_no_key_has_one_entry(void **state)
@@ -554,6 +608,7 @@ int main(void)
         cmocka_unit_test(keyed__agrees_with_a_plain_map),
         cmocka_unit_test(keyed__saves_what_was_there_at_the_mark),
         cmocka_unit_test(keyed__goes_on_with_deltas_after_a_restart),
+        cmocka_unit_test(keyed__keeps_many_keys),
         cmocka_unit_test(keyed__of_no_key_has_one_entry),
         cmocka_unit_test(keyed__gives_keys_back),
         cmocka_unit_test(keyed__hashes_alike_whatever_the_table),
