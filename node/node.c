@@ -425,7 +425,7 @@ static void told(void *arg, enum efx_rc rc, struct efx_bytes body)
         open_store(n, n->conf.store_url);
         return;
     }
-    n->pulse_task.fn = seek_again;
+    n->pulse_task = (struct efx_task){.fn = seek_again, .arg = n};
     n->conf.loop->vt->timer_set(n->conf.loop, &n->pulse_task, node_now_ns(n) + 200000000);
 }
 

@@ -216,7 +216,7 @@ struct efx_node {
     struct efx_task out_task;
 
     /* ask.c */
-    struct efx_operation *operations;
+    struct node_operation *operations;
     bool leaving;
     void (*left)(void *arg, const struct efx_err *why);
     void *left_arg;
