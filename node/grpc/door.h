@@ -37,10 +37,10 @@ struct efx_door {
     struct submit *submits;                          /* door_submit.c: that are open */
     struct rows_call *rows;                          /* door_rows.c */
     uint64_t n_rows_in, rate_at_ns, rate_rows, rate; /* rows taken; a second, as of the last tick */
-    uint64_t cpu_us, cpu_at_ns; /* of the last heartbeat */
-    struct relay *relays;       /* door_transport.c */
-    struct events *events;      /* door_events.c */
-    struct json_cache *json;    /* door_transport.c: formats of the app that runs */
+    uint64_t cpu_us, cpu_at_ns;                      /* of the last heartbeat */
+    struct relay *relays;                            /* door_transport.c */
+    struct events *events;                           /* door_events.c */
+    struct json_cache *json; /* door_transport.c: formats of the app that runs */
 };
 
 static inline struct efx_door *door_of(const struct efx_grpc_call *c)

@@ -312,9 +312,8 @@ static void add_feed(struct events *e, const char *stream)
     struct feed *f = &e->feeds[e->n_feeds++];
     *f = (struct feed){.front = front, .owner = e};
     f->ended_task = (struct efx_grpc_task){.fn = on_ended, .arg = f};
-    struct efx_subscribe_ask how = {.stream = stream,
-                                    .level = EFX_LEVEL_ACCEPTED,
-                                    .bytes_max = e->door->opts.subscribe_bytes};
+    struct efx_subscribe_ask how = {
+        .stream = stream, .level = EFX_LEVEL_ACCEPTED, .bytes_max = e->door->opts.subscribe_bytes};
     e->door->service->vt->subscribe(e->door->service, &how, &f->front, &f->node);
 }
 

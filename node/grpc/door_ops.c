@@ -47,8 +47,8 @@ static Eventflux__V1__CheckpointInfo info_of(struct operation *o)
     k.epoch = from->epoch;
     k.bytes = from->n_bytes;
     k.new_bytes = from->n_new_bytes;
-    k.app_hash = (ProtobufCBinaryData){sizeof o->done.checkpoint.app_hash,
-                                       o->done.checkpoint.app_hash};
+    k.app_hash =
+        (ProtobufCBinaryData){sizeof o->done.checkpoint.app_hash, o->done.checkpoint.app_hash};
     return k;
 }
 
@@ -133,8 +133,8 @@ static void checkpoint(struct efx_grpc_call *c, const struct efx_bytes *pieces, 
         (const Eventflux__V1__CheckpointRequest *)efx_door__read(
             c, &eventflux__v1__checkpoint_request__descriptor, pieces, n, &o->arena);
     if (r != NULL) {
-        start(o, &(struct efx_operation_ask){
-                     .what = EFX_OP_CHECKPOINT, .full = r->full, .text = ""});
+        start(o,
+              &(struct efx_operation_ask){.what = EFX_OP_CHECKPOINT, .full = r->full, .text = ""});
     }
 }
 

@@ -40,8 +40,8 @@ struct relay {
     struct efx_submit *node;
     struct relay *next, **at;
     bool stream, opening, open, half_closed, closed_node, busy;
-    uint64_t n_rows;    /* of the call so far */
-    uint64_t accepted;  /* as the node said */
+    uint64_t n_rows;   /* of the call so far */
+    uint64_t accepted; /* as the node said */
     struct waiting *first, **last;
     uint32_t n_waiting;
     /* The payload that is being decoded. */

@@ -154,8 +154,13 @@ static void there_and_back(const struct made *m, const uint32_t *at, uint32_t n,
 static void what_goes_out_comes_in_again(void **state)
 {
     static const struct way ways[] = {
-        {false, SIZE_MAX / 2, 4096}, {true, SIZE_MAX / 2, 4096}, {false, 1, 4096}, {true, 1, 7},
-        {false, 13, 64},             {true, 13, 1},              {false, 700, 63},
+        {false, SIZE_MAX / 2, 4096},
+        {true, SIZE_MAX / 2, 4096},
+        {false, 1, 4096},
+        {true, 1, 7},
+        {false, 13, 64},
+        {true, 13, 1},
+        {false, 700, 63},
     };
     struct made *m = test_malloc(sizeof *m);
     uint32_t at[ROWS];
@@ -202,10 +207,10 @@ static void a_cut_keeps_messages_small_and_takes_a_row_at_least(void **state)
 /* proto/README.md: the bytes of a column. */
 static void the_published_bytes_are_these(void **state)
 {
-    static const uint8_t symbol[] = {0x0a, 0x06, 's',  'y',  'm',  'b',  'o',  'l',  0x10, 0x06, 0x1a,
-                                     0x01, 0x02, 0x2a, 0x0c, 2,    0,    0,    0,    2,    0,    0,
-                                     0,    5,    0,    0,    0,    0x32, 0x05, 0x41, 0x42, 0x78, 0x79,
-                                     0x7a};
+    static const uint8_t symbol[] = {0x0a, 0x06, 's',  'y',  'm',  'b',  'o', 'l', 0x10,
+                                     0x06, 0x1a, 0x01, 0x02, 0x2a, 0x0c, 2,   0,   0,
+                                     0,    2,    0,    0,    0,    5,    0,   0,   0,
+                                     0x32, 0x05, 0x41, 0x42, 0x78, 0x79, 0x7a};
     static const struct efx_schema_col trade[] = {{"symbol", EFX_TYPE_STRING, false, false}};
     static const struct efx_schema trades = {"Trades", 1, trade};
     struct efx_cell cells[3] = {efx_cell_make("AB", 2), efx_cell_make("", 0),
@@ -227,11 +232,22 @@ static void the_published_bytes_are_these(void **state)
 
 static void texts_are_utf8(void **state)
 {
-    static const char *const good[] = {"", "abcdefgh", "ä", "\xe2\x82\xac", "\xf0\x9f\x98\x80",
-                                       "abcdefghijkä", "\xf4\x8f\xbf\xbf"};
-    static const char *const bad[] = {"\x80",         "\xc3",     "\xc0\x80", "\xe0\x80\x80",
-                                      "\xed\xa0\x80", "\xf5\x80\x80\x80", "\xf0\x80\x80\x80",
-                                      "abcdefghijk\xc3(", "\xf4\x90\x80\x80"};
+    static const char *const good[] = {"",
+                                       "abcdefgh",
+                                       "ä",
+                                       "\xe2\x82\xac",
+                                       "\xf0\x9f\x98\x80",
+                                       "abcdefghijkä",
+                                       "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {"\x80",
+                                      "\xc3",
+                                      "\xc0\x80",
+                                      "\xe0\x80\x80",
+                                      "\xed\xa0\x80",
+                                      "\xf5\x80\x80\x80",
+                                      "\xf0\x80\x80\x80",
+                                      "abcdefghijk\xc3(",
+                                      "\xf4\x90\x80\x80"};
     (void)state;
     for (uint32_t i = 0; i < sizeof good / sizeof *good; i++) {
         assert_true(text_is_utf8((const uint8_t *)good[i], strlen(good[i])));
@@ -244,12 +260,14 @@ static void texts_are_utf8(void **state)
 static void objects_are_json(void **state)
 {
     static const char *const good[] = {
-        "null", " true ", "-0.5e+10", "0", "\"a\\u00e9\\n\"", "[]", "{}", "[1,[2,{}],\"x\"]",
-        "{\"a\":{\"b\":[null]},\"c\":1}", " [ 1 , 2 ] "};
+        "null",       " true ",           "-0.5e+10",
+        "0",          "\"a\\u00e9\\n\"",  "[]",
+        "{}",         "[1,[2,{}],\"x\"]", "{\"a\":{\"b\":[null]},\"c\":1}",
+        " [ 1 , 2 ] "};
     static const char *const bad[] = {
-        "",     "nul",       "01",    "1.",      "-",        "+1",     "\"",      "\"\\x\"",
-        "[1,]", "{\"a\"}",   "{a:1}", "[1 2]",   "{\"a\":}", "1 2",    "[",       "}",
-        "[}",   "\"\x01\"", "1e",    "{,}",     "\"\\u12\"", "[1]]",  "\"\xff\"", "{\"a\":1,}"};
+        "",     "nul",      "01",    "1.",    "-",         "+1",   "\"",       "\"\\x\"",
+        "[1,]", "{\"a\"}",  "{a:1}", "[1 2]", "{\"a\":}",  "1 2",  "[",        "}",
+        "[}",   "\"\x01\"", "1e",    "{,}",   "\"\\u12\"", "[1]]", "\"\xff\"", "{\"a\":1,}"};
     uint8_t deep[2 * TEXT_JSON_DEPTH_MAX + 2];
     (void)state;
     for (uint32_t i = 0; i < sizeof good / sizeof *good; i++) {
