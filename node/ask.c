@@ -320,7 +320,7 @@ void efx_node_leave(struct efx_node *n, void (*done)(void *arg, const struct efx
     *l = (struct leaving){.front = {left}, .node = n};
     bool last = n->record->n_members == 1;
     struct node_operation *o = operation_new(last ? EFX_OP_CHECKPOINT : EFX_OP_DRAIN,
-                                            n->conf.loop->vt->random(n->conf.loop));
+                                             n->conf.loop->vt->random(n->conf.loop));
     o->front = &l->front;
     node_calls_ack(n, true); /* says `moving` */
     request(n, o, false, last ? "" : n->me.name);
