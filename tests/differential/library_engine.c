@@ -366,8 +366,8 @@ static bool run(void *arg, const struct efx_run_how *how, const char *program,
     struct running r = {.how = how, .text = program, .out = out, .shards = how->shards};
     efx_arena_init(&r.rows, &efx_mem_libc, SIZE_MAX);
     r.p = bound_text(program, &r.arena, &diags);
-    if (arg != NULL && efx_memory_place_create(&r.place, efx_world_real(), &efx_mem_libc) != 0) {
-        return false;
+    if (arg != NULL) {
+        EFX_ASSERT(efx_memory_place_create(&r.place, efx_world_real(), &efx_mem_libc) == EFX_OK);
     }
     bool opened = r.p != NULL && begin(&r);
     bool ok = opened;
