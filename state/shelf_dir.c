@@ -151,7 +151,7 @@ static enum efx_rc put_group(struct dir *d, const struct efx_chunk_name *names,
                              const struct efx_bytes *bytes, uint32_t n, struct efx_err *err)
 {
     char text[EFX_DIR_TOGETHER][EFX_CHUNK_TEXT + 1];
-    int fd[EFX_DIR_TOGETHER];
+    int fd[EFX_DIR_TOGETHER] = {0};
     uint32_t n_begun = 0, n_settled = 0;
     enum efx_rc rc = EFX_OK;
     for (; rc == EFX_OK && n_begun < n; n_begun += rc == EFX_OK) {
