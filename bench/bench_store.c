@@ -131,6 +131,9 @@ static int run_on(struct bench *b, struct efx_store *store, const char *name)
     double total = (double)n_calls * CALL_CHUNKS * CHUNK_BYTES / 1e6, begin = now_s();
     for (long i = 0; i < n_calls; i++) {
         uint32_t at = (uint32_t)(i % (CHUNKS / CALL_CHUNKS)) * CALL_CHUNKS;
+        for (uint32_t k = at; k < at + CALL_CHUNKS; k++) {
+            b->name[k].no = 1 + (uint64_t)i; /* of a checkpoint of its own */
+        }
         if (store->vt->put_chunks(store, b->name + at, b->chunk + at, CALL_CHUNKS, &err) !=
             EFX_OK) {
             return fail(name, err.msg);
@@ -226,7 +229,7 @@ static bool choose(const char *word, bool *wanted)
 
 int main(int argc, char **argv)
 {
-    struct bench b = {.folder = "/tmp/efx-bench-XXXXXX", .mib = 512};
+    struct bench b = {.folder = "/tmp/efx-bench-XXXXXX", .mib = 256};
     bool wanted[N_WORKLOADS] = {false}, any = false;
     const char *json = NULL;
     char command[128];

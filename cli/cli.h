@@ -14,8 +14,8 @@
  */
 enum cli_status { CLI_OK = 0, CLI_FAILED = 1, CLI_USER = 2, CLI_BUG = 70, CLI_INTERRUPTED = 130 };
 
-extern const struct command cmd_run, cmd_check, cmd_explain, cmd_test, cmd_bench, cmd_state,
-    cmd_help;
+extern const struct command cmd_run, cmd_check, cmd_explain, cmd_test, cmd_bench, cmd_submit,
+    cmd_subscribe, cmd_query, cmd_cluster, cmd_state, cmd_help;
 extern const struct command *const cli_commands[]; /* ends with NULL */
 
 /* One line on standard error; returns the status. */

@@ -8,12 +8,12 @@
 #include <string.h>
 
 const struct command *const cli_commands[] = {
-    &cmd_run, &cmd_check, &cmd_explain, &cmd_test, &cmd_bench, &cmd_state, &cmd_help, NULL,
+    &cmd_run,       &cmd_check, &cmd_explain, &cmd_test,  &cmd_bench, &cmd_submit,
+    &cmd_subscribe, &cmd_query, &cmd_cluster, &cmd_state, &cmd_help,  NULL,
 };
 
 /* Words of the contract that come with later stages. */
-static const char *const absent[] = {"sql",     "submit", "subscribe", "query",
-                                     "cluster", "config", "plugins"};
+static const char *const absent[] = {"sql", "config", "plugins"};
 
 int cli_refused(const char *command, enum efx_code code, const struct efx_error *err)
 {

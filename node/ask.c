@@ -9,17 +9,17 @@
  */
 #include "node.h"
 
-struct efx_operation {
-    struct efx_operation *next;
+struct node_operation {
+    struct node_operation *next;
     struct efx_operation_front *front; /* NULL: somebody else's */
     char from[EFX_MEMBER_BYTES_MAX];   /* who has asked this leader; empty: a door here */
     uint64_t call;
-    enum efx_operation_kind kind;
+    enum efx_operation kind;
     uint64_t no; /* checkpoint that answers it; 0: any move */
     bool sent;   /* to the leader */
 };
 
-static void answer(struct efx_node *n, struct efx_operation *o, const struct efx_err *why)
+static void answer(struct efx_node *n, struct node_operation *o, const struct efx_err *why)
 {
     if (o->front == NULL) {
         struct efx_buf b;
@@ -40,11 +40,11 @@ static void answer(struct efx_node *n, struct efx_operation *o, const struct efx
     o->front->ended(o->front, &done, why);
 }
 
-static void finish(struct efx_node *n, bool (*is)(const struct efx_operation *o, uint64_t no),
+static void finish(struct efx_node *n, bool (*is)(const struct node_operation *o, uint64_t no),
                    uint64_t no, const struct efx_err *why)
 {
-    for (struct efx_operation **at = &n->operations; *at != NULL;) {
-        struct efx_operation *o = *at;
+    for (struct node_operation **at = &n->operations; *at != NULL;) {
+        struct node_operation *o = *at;
         if (!is(o, no)) {
             at = &o->next;
             continue;
@@ -55,25 +55,25 @@ static void finish(struct efx_node *n, bool (*is)(const struct efx_operation *o,
     }
 }
 
-static bool is_any(const struct efx_operation *o, uint64_t no)
+static bool is_any(const struct node_operation *o, uint64_t no)
 {
     (void)o;
     (void)no;
     return true;
 }
 
-static bool is_checkpoint(const struct efx_operation *o, uint64_t no)
+static bool is_checkpoint(const struct node_operation *o, uint64_t no)
 {
     return o->kind == EFX_OP_CHECKPOINT && !o->sent && o->no != 0 && o->no <= no;
 }
 
-static bool is_move(const struct efx_operation *o, uint64_t no)
+static bool is_move(const struct node_operation *o, uint64_t no)
 {
     (void)no;
     return (o->kind == EFX_OP_DRAIN || o->kind == EFX_OP_DEPLOY) && !o->sent;
 }
 
-static bool is_call(const struct efx_operation *o, uint64_t call)
+static bool is_call(const struct node_operation *o, uint64_t call)
 {
     return o->call == call && o->sent;
 }
@@ -91,7 +91,7 @@ void node_ask_decided(struct efx_node *n, uint64_t no, bool stands)
     if (stands) {
         finish(n, is_checkpoint, no, &ok);
     }
-    for (struct efx_operation *o = n->operations; o != NULL; o = o->next) {
+    for (struct node_operation *o = n->operations; o != NULL; o = o->next) {
         if (o->kind == EFX_OP_CHECKPOINT && !o->sent) { /* waits for the next one */
             o->no = n->leader.used + 1;
             n->leader.want_mark = true;
@@ -157,7 +157,7 @@ static enum efx_rc deploy(struct efx_node *n, const char *sql, struct efx_err *e
     return EFX_OK;
 }
 
-static void lead(struct efx_node *n, struct efx_operation *o, bool full, const char *text)
+static void lead(struct efx_node *n, struct node_operation *o, bool full, const char *text)
 {
     struct efx_err err = {.rc = EFX_OK};
     o->next = n->operations;
@@ -191,9 +191,9 @@ static void lead(struct efx_node *n, struct efx_operation *o, bool full, const c
 
 /* ---- asking ---- */
 
-static struct efx_operation *operation_new(enum efx_operation_kind kind, uint64_t call)
+static struct node_operation *operation_new(enum efx_operation kind, uint64_t call)
 {
-    struct efx_operation *o = efx_mem_libc.alloc(&efx_mem_libc, sizeof *o);
+    struct node_operation *o = efx_mem_libc.alloc(&efx_mem_libc, sizeof *o);
     EFX_ASSERT(o != NULL);
     memset(o, 0, sizeof *o);
     o->kind = kind;
@@ -201,7 +201,7 @@ static struct efx_operation *operation_new(enum efx_operation_kind kind, uint64_
     return o;
 }
 
-static void request(struct efx_node *n, struct efx_operation *o, bool full, const char *text)
+static void request(struct efx_node *n, struct node_operation *o, bool full, const char *text)
 {
     if (n->leader.leading && n->phase == NODE_RUNNING) {
         lead(n, o, full, text);
@@ -228,8 +228,8 @@ static void request(struct efx_node *n, struct efx_operation *o, bool full, cons
 
 static void on_operate(struct efx_node *n, struct node_inbox *m)
 {
-    struct efx_operation *o =
-        operation_new((enum efx_operation_kind)m->no, n->conf.loop->vt->random(n->conf.loop));
+    struct node_operation *o =
+        operation_new((enum efx_operation)m->no, n->conf.loop->vt->random(n->conf.loop));
     bool here = o->kind == EFX_OP_DRAIN && m->text[0] == '\0';
     o->front = m->p;
     request(n, o, m->flag, here ? n->me.name : m->text);
@@ -258,7 +258,7 @@ void node_ask_message(struct efx_node *n, const char *from, enum node_kind kind,
         if (r.bad) {
             return;
         }
-        struct efx_operation *o = operation_new((enum efx_operation_kind)what, call);
+        struct node_operation *o = operation_new((enum efx_operation)what, call);
         (void)snprintf(o->from, sizeof o->from, "%s", from);
         struct efx_arena arena;
         efx_arena_init(&arena, &efx_mem_libc, SIZE_MAX);
@@ -319,8 +319,8 @@ void efx_node_leave(struct efx_node *n, void (*done)(void *arg, const struct efx
     EFX_ASSERT(l != NULL);
     *l = (struct leaving){.front = {left}, .node = n};
     bool last = n->record->n_members == 1;
-    struct efx_operation *o = operation_new(last ? EFX_OP_CHECKPOINT : EFX_OP_DRAIN,
-                                            n->conf.loop->vt->random(n->conf.loop));
+    struct node_operation *o = operation_new(last ? EFX_OP_CHECKPOINT : EFX_OP_DRAIN,
+                                             n->conf.loop->vt->random(n->conf.loop));
     o->front = &l->front;
     node_calls_ack(n, true); /* says `moving` */
     request(n, o, false, last ? "" : n->me.name);

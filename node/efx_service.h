@@ -158,10 +158,10 @@ struct efx_status { /* a copy, good as of the call */
     uint64_t state_bytes;
 };
 
-enum efx_operation_kind { EFX_OP_CHECKPOINT = 1, EFX_OP_RESTORE, EFX_OP_DEPLOY, EFX_OP_DRAIN };
+enum efx_operation { EFX_OP_CHECKPOINT = 1, EFX_OP_RESTORE, EFX_OP_DEPLOY, EFX_OP_DRAIN };
 
 struct efx_operation_ask {
-    enum efx_operation_kind what;
+    enum efx_operation what;
     bool full, compatible, lose_committed;
     const char
         *text; /* RESTORE: revision, empty = the last; DEPLOY: SQL; DRAIN: node, empty = this */

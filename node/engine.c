@@ -19,6 +19,8 @@ struct event {
 
 struct node_engine {
     struct node_engine_conf conf;
+    struct node_record record; /* of its channel epoch, whatever leader comes after it */
+    struct efx_arena arena;
     struct efx_app_member member;
     struct efx_lib_member part;
     struct efx *efx;
@@ -503,9 +505,14 @@ enum efx_rc node_engine_open(const struct node_engine_conf *conf, struct node_en
     }
     memset(e, 0, sizeof *e);
     e->conf = *conf;
-    e->member = (struct efx_app_member){.n = conf->record->n_members,
+    efx_arena_init(&e->arena, &efx_mem_libc, SIZE_MAX);
+    e->record = *conf->record;
+    e->record.sql = efx_arena_str(&e->arena, conf->record->sql, strlen(conf->record->sql));
+    e->record.store_url = NULL;
+    e->conf.record = &e->record;
+    e->member = (struct efx_app_member){.n = e->record.n_members,
                                         .self = conf->self,
-                                        .first_shard = conf->record->first_shard,
+                                        .first_shard = e->record.first_shard,
                                         .send = send_packet,
                                         .wait = wait_for_packets,
                                         .arg = e};
@@ -555,6 +562,7 @@ void node_engine_close(struct node_engine **e_of)
     for (struct node_engine_event ev; node_engine_event(e, &ev);) {
     }
     efx_buf_fini(&e->sessions);
+    efx_arena_fini(&e->arena);
     (void)sem_destroy(&e->turn);
     (void)sem_destroy(&e->back);
     (void)pthread_cond_destroy(&e->more);

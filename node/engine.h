@@ -63,7 +63,7 @@ struct node_tick_job {
 void node_tick_job_free(struct node_tick_job *job);
 
 struct node_engine_conf {
-    const struct node_record *record; /* outlives it */
+    const struct node_record *record; /* copied */
     uint32_t self;
     uint32_t max_batch;
     uint64_t state_max_bytes;

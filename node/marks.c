@@ -100,7 +100,7 @@ static void commit_run(void *arg)
     struct efx_by by = {c->epoch, &c->leader};
     if (c->manifest == NULL) {
         struct efx_manifest last, head = {.no = c->no,
-                                          .epoch = c->epoch,
+                                          .epoch = c->channel, /* as members report it */
                                           .app_hash = c->app_hash,
                                           .app = c->app,
                                           .committed_ms = c->now_ms,
@@ -117,6 +117,7 @@ static void commit_run(void *arg)
             c->rc = efx_manifest_merge(&c->arena, c->last != 0 ? &last : NULL, c->reports,
                                        c->n_reports, &head, &c->err);
         }
+        head.epoch = c->epoch;
         if (c->rc == EFX_OK) {
             c->rc =
                 efx_manifest_encode(&head, &efx_mem_libc, &c->manifest, &c->n_manifest, &c->err);

@@ -217,6 +217,7 @@ void node_adopt(struct efx_node *n, struct efx_bytes bytes)
         n->ticks.n_turns = n_turns;
     }
     node_leader_drop(n);
+    node_watch_forget(n);
     node_connect(n, NULL);
     node_service_app(n);
     if (n->phase != NODE_ENDED) {
@@ -338,7 +339,9 @@ static void message(void *arg, const char *from, enum node_kind kind, struct efx
         break;
     case NODE_MSG_WANTED:
     case NODE_MSG_ROWS:
-        if (member < EFX_MEMBERS_MAX) {
+        if (efx_get_u64(&r) > (n->record == NULL ? 0 : n->record->channel)) {
+            node_early_add(n, from, kind, body);
+        } else if (member < EFX_MEMBERS_MAX) {
             node_watch_message(n, member, kind, body);
         }
         break;
@@ -425,7 +428,7 @@ static void told(void *arg, enum efx_rc rc, struct efx_bytes body)
         open_store(n, n->conf.store_url);
         return;
     }
-    n->pulse_task.fn = seek_again;
+    n->pulse_task = (struct efx_task){.fn = seek_again, .arg = n};
     n->conf.loop->vt->timer_set(n->conf.loop, &n->pulse_task, node_now_ns(n) + 200000000);
 }
 

@@ -216,7 +216,7 @@ struct efx_node {
     struct efx_task out_task;
 
     /* ask.c */
-    struct efx_operation *operations;
+    struct node_operation *operations;
     bool leaving;
     void (*left)(void *arg, const struct efx_err *why);
     void *left_arg;
@@ -292,6 +292,9 @@ void node_checkpoint_now(struct efx_node *n);
 /* tick.c */
 void node_ticks_begin(struct efx_node *n);
 void node_ticks_end(struct efx_node *n);
+/* Of a channel epoch that has not begun here: looked at when it does. */
+void node_early_add(struct efx_node *n, const char *from, enum node_kind kind,
+                    struct efx_bytes body);
 void node_part_came(struct efx_node *n, const char *from, struct efx_bytes body);
 void node_tick_pump(struct efx_node *n);
 bool node_item_add(struct efx_node *n, const struct node_item *item);
@@ -328,6 +331,7 @@ void node_watch_verdict(struct efx_node *n, bool stands);
 void node_watch_wanted(struct efx_node *n); /* tells all what is wanted here */
 void node_watch_message(struct efx_node *n, uint32_t member, enum node_kind kind,
                         struct efx_bytes body);
+void node_watch_forget(struct efx_node *n);
 void node_watch_epoch(struct efx_node *n, bool rewind);
 void node_watch_end(struct efx_node *n, const struct efx_err *why);
 

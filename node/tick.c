@@ -258,11 +258,12 @@ void node_tick_pump(struct efx_node *n)
 
 /* ---- parts of others ---- */
 
-static void keep_early(struct efx_node *n, const char *from, struct efx_bytes body)
+void node_early_add(struct efx_node *n, const char *from, enum node_kind kind,
+                    struct efx_bytes body)
 {
     struct node_early *e = efx_mem_libc.alloc(&efx_mem_libc, sizeof *e + body.n);
     EFX_ASSERT(e != NULL);
-    *e = (struct node_early){.kind = NODE_MSG_PART, .n = body.n};
+    *e = (struct node_early){.kind = kind, .n = body.n};
     memcpy(e->from, from, strlen(from) + 1);
     memcpy(e->bytes, body.p, body.n);
     if (n->early_last != NULL) {
@@ -283,7 +284,7 @@ void node_part_came(struct efx_node *n, const char *from, struct efx_bytes body)
     uint64_t channel = n->record == NULL ? 0 : n->record->channel;
     bool loads = n->phase == NODE_LOADING && head.channel == channel;
     if (head.channel > channel || loads) { /* it is further than we are */
-        keep_early(n, from, body);
+        node_early_add(n, from, NODE_MSG_PART, body);
         return;
     }
     uint32_t member = n->record == NULL ? EFX_MEMBERS_MAX : node_record_find(n->record, from);
@@ -310,7 +311,12 @@ void node_ticks_begin(struct efx_node *n)
     while (list != NULL) {
         struct node_early *e = list;
         list = e->next;
-        node_part_came(n, e->from, (struct efx_bytes){e->bytes, e->n});
+        uint32_t member = node_record_find(n->record, e->from);
+        if (e->kind == NODE_MSG_PART) {
+            node_part_came(n, e->from, (struct efx_bytes){e->bytes, e->n});
+        } else if (member < EFX_MEMBERS_MAX) {
+            node_watch_message(n, member, e->kind, (struct efx_bytes){e->bytes, e->n});
+        }
         efx_mem_libc.free(&efx_mem_libc, e, sizeof *e + e->n);
     }
     node_tick_pump(n);

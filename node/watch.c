@@ -333,9 +333,9 @@ void node_watch_end(struct efx_node *n, const struct efx_err *why)
     sweep(n);
 }
 
-/* A channel epoch begins: what was given out of a void one is taken back, and the streams are told
- * anew, since another text may have other ones. */
-void node_watch_epoch(struct efx_node *n, bool rewind)
+/* Another channel epoch was adopted: what others want and have is told anew, perhaps before the
+ * engine here has loaded. */
+void node_watch_forget(struct efx_node *n)
 {
     pending_free(n, UINT64_MAX);
     memset(n->done_by, 0, sizeof n->done_by);
@@ -343,6 +343,12 @@ void node_watch_epoch(struct efx_node *n, bool rewind)
     memset(n->wanted, 0, sizeof n->wanted);
     (void)pthread_mutex_unlock(&n->out_lock);
     n->given = n->mark_tick = n->kept_tick = 0;
+}
+
+/* A channel epoch begins: what was given out of a void one is taken back, and the streams are told
+ * anew, since another text may have other ones. */
+void node_watch_epoch(struct efx_node *n, bool rewind)
+{
     for (struct efx_rows_call *c = n->watches; c != NULL; c = c->next) {
         uint32_t object = stream_of(n, c->stream);
         if (object == EFX_NO_COL) {

@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-enum { TMP_NAME_MAX = EFX_CHUNK_TEXT + 32 };
+enum { TMP_NAME_MAX = EFX_CHUNK_TEXT + 32, SYNC_EACH_MAX = 4 };
 static const uint64_t seal_magic = 0x316c616573786665u; /* "efxseal1" */
 
 enum efx_rc efx_dir__fail(const struct efx_folder *dir, const char *name, const char *did,
@@ -143,12 +143,22 @@ enum efx_rc efx_dir__begin(const struct efx_folder *dir, const char *name,
     return EFX_OK;
 }
 
+enum efx_rc efx_dir__sync_all(const struct efx_folder *dir, const int *fd, uint32_t n,
+                              struct efx_err *err)
+{
+    int failed = n > SYNC_EACH_MAX ? syncfs(dir->fd) : 0;
+    for (uint32_t i = 0; n <= SYNC_EACH_MAX && i < n && failed == 0; i++) {
+        failed = fsync(fd[i]);
+    }
+    return failed == 0 ? EFX_OK : efx_dir__fail(dir, "", "sync files", err);
+}
+
 enum efx_rc efx_dir__settle(const struct efx_folder *dir, const char *name, int fd,
                             struct efx_err *err)
 {
     char tmp[TMP_NAME_MAX];
     tmp_name(name, tmp);
-    if (fsync(fd) != 0 || renameat(dir->fd, tmp, dir->fd, name) != 0) {
+    if (renameat(dir->fd, tmp, dir->fd, name) != 0) {
         efx_dir__give_up(dir, name, fd);
         return efx_dir__fail(dir, name, "write", err);
     }
@@ -220,6 +230,11 @@ enum efx_rc efx_dir__write_sealed(const struct efx_folder *dir, const char *name
     put_seal(seal, head);
     struct efx_bytes parts[] = {{head, sizeof head}, bytes};
     EFX_RET(efx_dir__begin(dir, name, parts, 2, &fd, err));
+    enum efx_rc rc = efx_dir__sync_all(dir, &fd, 1, err);
+    if (rc != EFX_OK) {
+        efx_dir__give_up(dir, name, fd);
+        return rc;
+    }
     EFX_RET(efx_dir__settle(dir, name, fd, err));
     return efx_dir__sync(dir, err);
 }

@@ -26,7 +26,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-enum { PUT_GROUP = 16, NAME_BYTES = 64 };
+enum { NAME_BYTES = 64 };
 
 struct dir {
     struct efx_local base;
@@ -147,17 +147,19 @@ static enum efx_rc put_epoch(struct efx_local *l, const struct efx_epoch *epoch,
     return rc;
 }
 
-/* Several are written before the first is waited for: the disk sees them together. */
 static enum efx_rc put_group(struct dir *d, const struct efx_chunk_name *names,
                              const struct efx_bytes *bytes, uint32_t n, struct efx_err *err)
 {
-    char text[PUT_GROUP][EFX_CHUNK_TEXT + 1];
-    int fd[PUT_GROUP];
+    char text[EFX_DIR_TOGETHER][EFX_CHUNK_TEXT + 1];
+    int fd[EFX_DIR_TOGETHER] = {0};
     uint32_t n_begun = 0, n_settled = 0;
     enum efx_rc rc = EFX_OK;
     for (; rc == EFX_OK && n_begun < n; n_begun += rc == EFX_OK) {
         efx_state__chunk_text(&names[n_begun], text[n_begun]);
         rc = efx_dir__begin(&d->chunks, text[n_begun], &bytes[n_begun], 1, &fd[n_begun], err);
+    }
+    if (rc == EFX_OK) {
+        rc = efx_dir__sync_all(&d->chunks, fd, n, err);
     }
     for (; rc == EFX_OK && n_settled < n; n_settled++) {
         rc = efx_dir__settle(&d->chunks, text[n_settled], fd[n_settled], err);
@@ -172,8 +174,8 @@ static enum efx_rc put_chunks(struct efx_local *l, const struct efx_chunk_name *
                               const struct efx_bytes *bytes, uint32_t n, struct efx_err *err)
 {
     struct dir *d = (struct dir *)l;
-    for (uint32_t at = 0; at < n; at += PUT_GROUP) {
-        uint32_t k = n - at < PUT_GROUP ? n - at : PUT_GROUP;
+    for (uint32_t at = 0; at < n; at += EFX_DIR_TOGETHER) {
+        uint32_t k = n - at < EFX_DIR_TOGETHER ? n - at : EFX_DIR_TOGETHER;
         EFX_RET(put_group(d, names + at, bytes + at, k, err));
     }
     return efx_dir__sync(&d->chunks, err);
