@@ -148,7 +148,7 @@ static void take_item(struct efx_node *n, struct node_tick_job *job, uint32_t me
     case NODE_ITEM_ROWS:
         node_calls_tick(n, member, item, job->wall_ms, &skip);
         n->rows_in += item->n_turns - skip;
-        if (skip < item->n_turns) {
+        if (skip < item->n_turns || item->n_turns == 0) { /* a move of the clock alone */
             job->rows = grown(job->rows, job->n_rows, sizeof *job->rows);
             job->rows[job->n_rows++] = (struct node_tick_rows){member, skip, item->bytes};
         }
