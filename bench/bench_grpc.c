@@ -1,5 +1,5 @@
-/* gRPC Submit, from a client in C into one node: events a second, from the first message sent to the
- * ack of the last row.
+/* gRPC Submit, from a client in C into one node: events a second, from the first message to the ack
+ * of the last row.
  *
  *   bench_grpc EFX [--rows] [--tls CERT KEY] [--events N] [--batch N]
  *
