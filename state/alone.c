@@ -17,6 +17,7 @@ struct efx_alone {
     struct efx_manifest manifest;
     struct efx_storage *storage;
     uint64_t last, next;
+    bool restored;       /* the manifest is that */
     bool marked, queued; /* a save is under way; it is the storage's */
     struct efx_storage_job job;
 
@@ -170,6 +171,7 @@ enum efx_rc efx_alone_restore(struct efx_alone *a, struct efx_app *app,
     EFX_RET(efx_checkpoint_restore(a->stores->store, 0, app, &opts, &a->arena, &a->manifest, info,
                                    err));
     *out = &a->manifest;
+    a->restored = true;
     return EFX_OK;
 }
 
@@ -183,7 +185,8 @@ enum efx_rc efx_alone_start(struct efx_alone *a, struct efx_err *err)
                                     .commits = true,
                                     .retain = a->conf.retain,
                                     .by = {a->leader.epoch, &a->leader},
-                                    .last = a->last};
+                                    .last = a->last,
+                                    .from = a->restored ? &a->manifest : NULL};
     return efx_storage_open(&conf, &a->storage, err);
 }
 
@@ -204,6 +207,18 @@ uint64_t efx_alone_next(const struct efx_alone *a)
 
 /* ---- saving ---- */
 
+/* The lease is long, a process may live longer. */
+static enum efx_rc stay_leader(struct efx_alone *a, struct efx_err *err)
+{
+    struct efx_coord *c = a->stores->coord;
+    struct efx_bytes value = {(const uint8_t *)"alone", 5};
+    uint64_t now_ns = a->world->clock->boottime_ns(a->world);
+    uint64_t half_ns = (uint64_t)EFX_LEASE_MS_MAX * 500000;
+    return now_ns + half_ns < a->leader.ends_ns
+               ? EFX_OK
+               : c->vt->renew(c, &a->leader, EFX_LEASE_MS_MAX, value, err);
+}
+
 enum efx_rc efx_alone_begin(struct efx_alone *a, const struct efx_storage_job *job,
                             struct efx_err *err)
 {
@@ -219,6 +234,7 @@ enum efx_rc efx_alone_begin(struct efx_alone *a, const struct efx_storage_job *j
                                   .n_positions = job->n_positions,
                                   .positions = positions.own},
                          copy;
+    EFX_RET(stay_leader(a, err));
     efx_arena_reset(&a->job_arena);
     if (efx_ckpt__copy_body(&a->job_arena, &given, &copy) != EFX_OK) {
         return efx_ckpt__no_memory(err);

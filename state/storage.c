@@ -542,19 +542,20 @@ static void *work(void *arg)
 
 /* ---- the caller's side ---- */
 
-static enum efx_rc read_last(struct efx_storage *s, struct efx_err *err)
+/* Of what was restored only positions stay: all parts begin with bases. */
+static enum efx_rc keep_positions(struct efx_storage *s, struct efx_err *err)
 {
-    if (!s->conf.commits || s->conf.last == 0) {
+    const struct efx_manifest *from = s->conf.from;
+    if (from == NULL) {
         return EFX_OK;
     }
-    /* Only its positions of sources that are not here now matter: all parts begin with bases. */
-    struct efx_err inner = {0};
-    s->has_last = efx_checkpoint_read(s->conf.store, s->conf.last, &s->last_arena[0], &s->last,
-                                      &inner) == EFX_OK;
-    if (s->has_last) {
-        s->last.body.n_ops = 0;
+    struct efx_ckpt_body only = {.n_positions = from->body.n_positions,
+                                 .positions = from->body.positions};
+    if (efx_ckpt__copy_body(&s->last_arena[0], &only, &s->last.body) != EFX_OK) {
+        return efx_ckpt__no_memory(err);
     }
-    (void)err;
+    s->has_last = true;
+    s->conf.from = NULL;
     return EFX_OK;
 }
 
@@ -577,12 +578,15 @@ enum efx_rc efx_storage_open(const struct efx_storage_conf *conf, struct efx_sto
     }
     (void)pthread_mutex_init(&s->lock, NULL);
     (void)pthread_cond_init(&s->changed, NULL);
-    EFX_RET(read_last(s, err));
+    enum efx_rc rc = keep_positions(s, err);
     efx_app_base_next(conf->app, 0);
-    if (pthread_create(&s->thread, NULL, work, s) != 0) {
-        s->closing = true;
+    if (rc == EFX_OK && pthread_create(&s->thread, NULL, work, s) != 0) {
+        rc = EFX_FAIL(err, EFX_EIO, EFX_KIND_ENV, 0, "cannot start the storage thread");
+    }
+    if (rc != EFX_OK) {
+        s->closing = true; /* there is no thread to wait for */
         efx_storage_close(&s);
-        return EFX_FAIL(err, EFX_EIO, EFX_KIND_ENV, 0, "cannot start the storage thread");
+        return rc;
     }
     *out = s;
     return EFX_OK;
