@@ -454,7 +454,7 @@ int main(void)
         cmocka_unit_test(certificate__must_be_for_the_host),
         cmocka_unit_test(host__that_is_not_there_is_named),
     };
-    kit_begin();
+    kit_begin(false);
     server_start(&kit_tls, SERVER_TLS);
     int rc = cmocka_run_group_tests_name("redis", tests, NULL, NULL);
     server_stop(&kit_tls, SIGTERM);
