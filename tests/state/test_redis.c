@@ -124,6 +124,24 @@ static void server__that_hangs_ends_in_the_deadline(void **state)
     place_close(&p);
 }
 
+/* With a deadline of minutes; the bound here is far from both. */
+static void call__never_outlasts_the_lease_it_is_about(void **state)
+{
+    struct place p;
+    uint8_t room[64];
+    struct efx_writer w = {.p = room, .max = sizeof room};
+    (void)state;
+    assert_ok(open_on(&p, "?deadline_ms=300000", NULL, &err));
+    p.leader = lease_of("leader", "a");
+    assert_ok(COORD(&p, take, &p.leader, 2000, bytes_of(""), &err));
+    KIT_MUST(kill(own.pid, SIGSTOP) == 0);
+    uint64_t before_ns = boot_ns();
+    assert_rc(EFX_EIO, COORD(&p, list, "", &w, &err));
+    assert_rc(EFX_EIO, COORD(&p, renew, &p.leader, 2000, bytes_of(""), &err));
+    assert_true(boot_ns() - before_ns < 100000000000);
+    place_close(&p);
+}
+
 /* b takes over while a's commit is on its way: done before that, or never. */
 static void late_request__of_an_old_term_counts_before_or_never(void **state)
 {
@@ -490,6 +508,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         OWN(server__that_was_killed_and_is_back_goes_on),
         OWN(server__that_hangs_ends_in_the_deadline),
+        OWN(call__never_outlasts_the_lease_it_is_about),
         OWN(late_request__of_an_old_term_counts_before_or_never),
         OWN(server__that_forgot_is_noticed_by_its_identity),
         OWN(script__that_the_server_lost_is_sent_again),
