@@ -63,8 +63,8 @@ class Pod:
     def start(self):
         node = self.cluster.rendering.node
         words = [self.here(w) for w in node["command"] + node["args"]]
-        self.log = open(self.data + ".log", "ab")
-        self.process = subprocess.Popen(words, env=self.env, stdout=self.log, stderr=self.log)
+        with open(self.data + ".log", "ab") as log:
+            self.process = subprocess.Popen(words, env=self.env, stdout=log, stderr=log)
 
     def ready(self):
         try:
@@ -82,17 +82,20 @@ class Pod:
                               check=False, timeout=120)
 
     def end(self):
-        """As a kubelet does: preStop, then TERM; the exit status."""
+        """As a kubelet does: preStop, then TERM, then KILL; what preStop said and the exit status."""
+        left = time.monotonic() + self.cluster.rendering.pod["terminationGracePeriodSeconds"]
         hook = self.run(self.cluster.rendering.pre_stop)
         self.process.terminate()
-        return hook, self.process.wait(60)
+        try:
+            return hook, self.process.wait(left - time.monotonic())
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} does not end: preStop said {hook.stdout}{hook.stderr}\n"
+                                 + self.said()) from None
 
     def close(self):
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        if self.process:
-            self.log.close()
 
 
 class Cluster:
