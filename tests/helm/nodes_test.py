@@ -156,37 +156,46 @@ class Cluster:
 
 
 class Commands(unittest.TestCase):
-    def test_three_members_found_a_cluster_run_another_app_and_one_leaves_and_returns(self):
-        values = {"app": {"sql": APP, "name": "pay"}, "auth": {"existingSecret": "t"}}
-        cluster = Cluster(self, 3, values)
+    VALUES = {"app": {"sql": APP, "name": "pay"}, "auth": {"existingSecret": "t"}}
+
+    def three(self):
+        cluster = Cluster(self, 3, self.VALUES)
         cluster.redis(self)
         for pod in cluster.pods:
             pod.start()
         cluster.wait_ready()
+        return cluster
+
+    def with_text(self, sql):
+        return Rendering({"replicas": 3, **self.VALUES, "app": {"sql": sql, "name": "pay"}})
+
+    def test_three_members_found_a_cluster_and_the_job_changes_its_app(self):
+        """The same text is nothing new, another one runs, a wrong one is refused with 2."""
+        cluster = self.three()
         before = cluster.status(cluster.pods[1])
         self.assertEqual({n["id"]: n["state"] for n in before["nodes"]},
                          {"efx-0": "running", "efx-1": "running", "efx-2": "running"})
         self.assertEqual((before["cluster"], before["app"]), ("prod.efx", "pay"))
-
-        # The Job: the same text is nothing new, another one runs, a wrong one is refused with 2.
         zero = cluster.pods[0]
         self.assertEqual(zero.run(cluster.rendering.deploy).returncode, 0)
         self.assertEqual(cluster.status(zero)["app_hash"], before["app_hash"])
-        cluster.mount(Rendering({"replicas": 3, **values, "app": {"sql": NEXT, "name": "pay"}}))
+        cluster.mount(self.with_text(NEXT))
         job = zero.run(cluster.rendering.deploy)
         self.assertEqual(job.returncode, 0, job.stderr)
-        changed = cluster.status(zero)["app_hash"]
-        self.assertNotEqual(changed, before["app_hash"])
-        cluster.mount(Rendering({"replicas": 3, **values, "app": {"sql": "CREATE STRAEM;", "name": "pay"}}))
+        self.assertNotEqual(cluster.status(zero)["app_hash"], before["app_hash"])
+        cluster.mount(self.with_text("CREATE STRAEM;"))
         self.assertEqual(zero.run(cluster.rendering.deploy).returncode, 2)
 
-        # A pod's end and its return, with a text on its disk that is not the one that runs.
-        for pod in (cluster.pods[2], zero):
+    def test_a_pod_ends_in_its_time_and_returns_whatever_text_is_mounted(self):
+        cluster = self.three()
+        running = cluster.status(cluster.pods[0])["app_hash"]
+        cluster.mount(self.with_text(NEXT))  # the Job has not been there yet
+        for pod in (cluster.pods[2], cluster.pods[0]):
             hook, code = pod.end()
             self.assertEqual((hook.returncode, code), (0, 0), hook.stderr + pod.said())
             pod.start()
             cluster.wait_ready()
-            self.assertEqual(cluster.status(pod)["app_hash"], changed)
+            self.assertEqual(cluster.status(pod)["app_hash"], running)
 
     def test_one_member_without_redis_keeps_its_state_in_its_folder(self):
         cluster = Cluster(self, 1, {"redis": {"enabled": False}, "app": {"sql": APP}})
