@@ -21,6 +21,7 @@ struct efx_sim_member {
 };
 
 enum { EFX_SIM_NAMES_MAX = 256, EFX_SIM_NAME_BYTES = 96 };
+enum { EFX_SIM_ITEM_BYTES = 512, EFX_SIM_ITEMS_KEPT = 4096 };
 
 struct efx_sim_name { /* who listened under it last, alive or not */
     char address[EFX_SIM_NAME_BYTES];
@@ -35,6 +36,8 @@ struct efx_sim {
     uint32_t turn; /* real time: whose is next */
     int wake_fd;   /* real time */
     bool asleep;
+    void *spare_items; /* of EFX_SIM_ITEM_BYTES: a chain */
+    uint32_t n_spare_items;
     uint32_t n_names;
     struct efx_sim_name names[EFX_SIM_NAMES_MAX];
     bool cut[EFX_SIM_MEMBERS_MAX][EFX_SIM_MEMBERS_MAX];
@@ -47,6 +50,7 @@ void efx_sim__at(struct efx_sim_member *m, struct efx_task *t, uint64_t at_ns);
 
 /* ---- links, for the faults ---- */
 
+void efx_sim__net_fini(struct efx_sim *sim);
 void efx_sim__net_kill(struct efx_sim_member *m);
 void efx_sim__net_cut(struct efx_sim_member *a, struct efx_sim_member *b, uint64_t break_after_ns);
 void efx_sim__net_heal(struct efx_sim_member *a, struct efx_sim_member *b);

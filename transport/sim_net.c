@@ -15,7 +15,7 @@
 
 #include <stdio.h>
 
-enum { BATCH = 64, STALL_ONE_IN = 200, STALL_TIMES = 20 };
+enum { BATCH = 4096, STALL_ONE_IN = 200, STALL_TIMES = 20 };
 enum { RETRY_NS = 200000000 };
 
 enum item_kind { ITEM_ACCEPTED = 1, ITEM_MESSAGE, ITEM_GONE };
@@ -70,9 +70,42 @@ static struct efx_sim *sim_of(const struct end *e)
 
 /* ---- ends and items ---- */
 
+/* Short ones are kept for the next: most messages are short. */
 static void item_free(struct efx_sim *sim, struct item *it)
 {
-    sim->o.mem->free(sim->o.mem, it, it->block_bytes);
+    if (it->block_bytes == EFX_SIM_ITEM_BYTES && sim->n_spare_items < EFX_SIM_ITEMS_KEPT) {
+        it->next = sim->spare_items;
+        sim->spare_items = it;
+        sim->n_spare_items++;
+    } else {
+        sim->o.mem->free(sim->o.mem, it, it->block_bytes);
+    }
+}
+
+static struct item *item_new(struct efx_sim *sim, enum item_kind kind, size_t more_bytes)
+{
+    size_t bytes = sizeof(struct item) + more_bytes;
+    struct item *it = sim->spare_items;
+    bytes = bytes < EFX_SIM_ITEM_BYTES ? EFX_SIM_ITEM_BYTES : bytes;
+    if (it != NULL && bytes == EFX_SIM_ITEM_BYTES) {
+        sim->spare_items = it->next;
+        sim->n_spare_items--;
+    } else {
+        it = sim->o.mem->alloc(sim->o.mem, bytes);
+    }
+    if (it != NULL) {
+        *it = (struct item){.kind = kind, .block_bytes = bytes};
+    }
+    return it;
+}
+
+void efx_sim__net_fini(struct efx_sim *sim)
+{
+    while (sim->spare_items != NULL) {
+        struct item *it = sim->spare_items;
+        sim->spare_items = it->next;
+        sim->o.mem->free(sim->o.mem, it, it->block_bytes);
+    }
 }
 
 /* What lies in an inbox no longer waits for its sender. */
@@ -190,15 +223,6 @@ static void push(struct end *to, struct item *it)
     }
     to->last = it;
     arm(to);
-}
-
-static struct item *item_new(struct efx_sim *sim, enum item_kind kind, size_t more_bytes)
-{
-    struct item *it = sim->o.mem->alloc(sim->o.mem, sizeof *it + more_bytes);
-    if (it != NULL) {
-        *it = (struct item){.kind = kind, .block_bytes = sizeof *it + more_bytes};
-    }
-    return it;
 }
 
 static void push_word(struct end *to, enum item_kind kind, enum efx_rc why)
