@@ -21,7 +21,8 @@ struct efx_sim_member {
 };
 
 enum { EFX_SIM_NAMES_MAX = 256, EFX_SIM_NAME_BYTES = 96 };
-enum { EFX_SIM_ITEM_BYTES = 512, EFX_SIM_ITEMS_KEPT = 4096 };
+/* Blocks of messages are 512 << class bytes; so many bytes of them are kept for the next. */
+enum { EFX_SIM_CLASSES = 12, EFX_SIM_BLOCK_BYTES = 512, EFX_SIM_KEPT_BYTES = 16 << 20 };
 
 struct efx_sim_name { /* who listened under it last, alive or not */
     char address[EFX_SIM_NAME_BYTES];
@@ -36,8 +37,8 @@ struct efx_sim {
     uint32_t turn; /* real time: whose is next */
     int wake_fd;   /* real time */
     bool asleep;
-    void *spare_items; /* of EFX_SIM_ITEM_BYTES: a chain */
-    uint32_t n_spare_items;
+    void *spare_items[EFX_SIM_CLASSES]; /* chains */
+    size_t spare_bytes;
     uint32_t n_names;
     struct efx_sim_name names[EFX_SIM_NAMES_MAX];
     bool cut[EFX_SIM_MEMBERS_MAX][EFX_SIM_MEMBERS_MAX];

@@ -70,13 +70,22 @@ static struct efx_sim *sim_of(const struct end *e)
 
 /* ---- ends and items ---- */
 
-/* Short ones are kept for the next: most messages are short. */
+static uint32_t class_of(size_t bytes)
+{
+    uint32_t k = 0;
+    while (k < EFX_SIM_CLASSES && (size_t)EFX_SIM_BLOCK_BYTES << k < bytes) {
+        k++;
+    }
+    return k;
+}
+
 static void item_free(struct efx_sim *sim, struct item *it)
 {
-    if (it->block_bytes == EFX_SIM_ITEM_BYTES && sim->n_spare_items < EFX_SIM_ITEMS_KEPT) {
-        it->next = sim->spare_items;
-        sim->spare_items = it;
-        sim->n_spare_items++;
+    uint32_t k = class_of(it->block_bytes);
+    if (k < EFX_SIM_CLASSES && sim->spare_bytes + it->block_bytes <= EFX_SIM_KEPT_BYTES) {
+        it->next = sim->spare_items[k];
+        sim->spare_items[k] = it;
+        sim->spare_bytes += it->block_bytes;
     } else {
         sim->o.mem->free(sim->o.mem, it, it->block_bytes);
     }
@@ -85,12 +94,14 @@ static void item_free(struct efx_sim *sim, struct item *it)
 static struct item *item_new(struct efx_sim *sim, enum item_kind kind, size_t more_bytes)
 {
     size_t bytes = sizeof(struct item) + more_bytes;
-    struct item *it = sim->spare_items;
-    bytes = bytes < EFX_SIM_ITEM_BYTES ? EFX_SIM_ITEM_BYTES : bytes;
-    if (it != NULL && bytes == EFX_SIM_ITEM_BYTES) {
-        sim->spare_items = it->next;
-        sim->n_spare_items--;
+    uint32_t k = class_of(bytes);
+    struct item *it = k < EFX_SIM_CLASSES ? sim->spare_items[k] : NULL;
+    if (it != NULL) {
+        sim->spare_items[k] = it->next;
+        sim->spare_bytes -= it->block_bytes;
+        bytes = it->block_bytes;
     } else {
+        bytes = k < EFX_SIM_CLASSES ? (size_t)EFX_SIM_BLOCK_BYTES << k : bytes;
         it = sim->o.mem->alloc(sim->o.mem, bytes);
     }
     if (it != NULL) {
@@ -101,10 +112,12 @@ static struct item *item_new(struct efx_sim *sim, enum item_kind kind, size_t mo
 
 void efx_sim__net_fini(struct efx_sim *sim)
 {
-    while (sim->spare_items != NULL) {
-        struct item *it = sim->spare_items;
-        sim->spare_items = it->next;
-        sim->o.mem->free(sim->o.mem, it, it->block_bytes);
+    for (uint32_t k = 0; k < EFX_SIM_CLASSES; k++) {
+        while (sim->spare_items[k] != NULL) {
+            struct item *it = sim->spare_items[k];
+            sim->spare_items[k] = it->next;
+            sim->o.mem->free(sim->o.mem, it, it->block_bytes);
+        }
     }
 }
 
