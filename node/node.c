@@ -202,11 +202,12 @@ void node_adopt(struct efx_node *n, struct efx_bytes bytes)
     node_log(n, "epoch %llu: %u member%s, %s leads, from checkpoint %llu%s",
              (unsigned long long)r->epoch, r->n_members, r->n_members == 1 ? "" : "s", r->leader,
              (unsigned long long)r->start, r->rewind ? ", rewound" : "");
-    n->n_rewinds += r->rewind && was_in;
+    n->rewound = r->rewind || !was_in || r->after != old_channel;
+    n->n_rewinds += n->rewound && was_in;
     settle_open(n, r->start);
     struct efx_buf kept = n->ticks.items;
     uint32_t n_items = n->ticks.n_items, n_turns = n->ticks.n_turns;
-    bool keep = was_in && !r->rewind;
+    bool keep = !n->rewound;
     if (keep) {
         n->ticks.items = (struct efx_buf){0};
     }
@@ -240,8 +241,8 @@ static void loaded(struct efx_node *n, const struct node_engine_event *ev)
         return;
     }
     n->phase = NODE_RUNNING;
-    node_calls_loaded(n, rewind);
-    node_watch_epoch(n, rewind);
+    node_calls_loaded(n, n->rewound);
+    node_watch_epoch(n, n->rewound);
     node_ticks_begin(n);
     node_leader_pump(n);
 }

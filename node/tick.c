@@ -128,7 +128,7 @@ static const struct node_part_head *mark_of(const struct node_tick_job *job)
     for (uint32_t i = 0; i < job->n_parts; i++) {
         const struct node_part_head *h = &job->parts[i].head;
         greatest = h->epoch > greatest ? h->epoch : greatest;
-        mark = h->mark != 0 ? h : mark;
+        mark = h->mark != 0 && (mark == NULL || h->epoch > mark->epoch) ? h : mark;
     }
     return mark != NULL && mark->epoch == greatest ? mark : NULL;
 }

@@ -28,10 +28,10 @@ struct efx_storage_conf {
     struct efx_app *app;
     const char *name; /* of the app, in revisions */
     const char *member;
-    bool commits;             /* a process alone: commits manifests and does the retention */
-    uint32_t retain;          /* checkpoints that are kept, >= 1 */
-    struct efx_by by;         /* with `commits` */
-    uint64_t last;            /* newest manifest in the store; 0 = none */
+    bool commits;                    /* a process alone: commits manifests and does the retention */
+    uint32_t retain;                 /* checkpoints that are kept, >= 1 */
+    struct efx_by by;                /* with `commits` */
+    uint64_t last;                   /* newest manifest in the store; 0 = none */
     const struct efx_manifest *from; /* that was restored: positions of sources that are not here
                                         now stay. NULL = started anew */
     void (*ready)(void *arg); /* an outcome waits; on the storage thread; NULL = caller polls */

@@ -330,8 +330,8 @@ static void reports__void_ones_stay_in_the_chain(void **state)
             }
             assert_int_equal(efx_manifest_encode(&m, &efx_mem_libc, &bytes, &n, &err), EFX_OK);
             struct efx_commit c = {{1, &t->leader}, t->last, o.no, {bytes, n}};
-            assert_int_equal(
-                t->stores->store->vt->commit_manifest(t->stores->store, &c, &err), EFX_OK);
+            assert_int_equal(t->stores->store->vt->commit_manifest(t->stores->store, &c, &err),
+                             EFX_OK);
             efx_mem_libc.free(&efx_mem_libc, bytes, n);
             last = m;
             t->last = o.no;
