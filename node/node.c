@@ -491,6 +491,7 @@ enum efx_rc efx_node_create(const struct efx_node_conf *conf, struct efx_node **
                                     .mem = conf->mem,
                                     .cluster = n->conf.cluster,
                                     .name = n->me.name,
+                                    .certified = n->conf.certified,
                                     .arg = n,
                                     .message = message,
                                     .gone = node_peer_gone,

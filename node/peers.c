@@ -7,7 +7,8 @@ enum {
     /* u64 number on its way (0: has none), u64 greatest number had of the other way, u64 that way */
     HEAD_BYTES = 24,
     RETRY_NS = 50 * 1000 * 1000,
-    ACK_EVERY = 64 * 1024, /* bytes taken without a word of ours */
+    FRAME_BYTES_MAX = 32 * 1024 * 1024, /* between nodes (runtime.md §4) */
+    ACK_EVERY = 64 * 1024,              /* bytes taken without a word of ours */
 };
 
 struct waiting { /* a message until the peer has it */
@@ -188,6 +189,11 @@ static bool hello(struct door *d, struct efx_bytes body)
         (void)raw_send(d->link, NODE_MSG_REFUSE, text_of("another incarnation"));
         return true;
     }
+    if (p->conf.certified && !d->link->of->vt->peer_is_member(d->link)) {
+        refuse(d, "no certificate of peer_ca");
+        return true;
+    }
+    d->link->of->vt->limits(d->link, FRAME_BYTES_MAX, 0);
     d->in = inbound_of(p, name, true);
     if (d->in->way != way) { /* it had left us, or we come back to it: numbers begin anew */
         d->in->way = way;
@@ -298,7 +304,6 @@ static void accepted(void *arg, struct efx_link *link)
     *d = (struct door){.next = p->doors, .of = p, .link = link};
     p->doors = d;
     link->of->vt->use(link, &door_user, d);
-    link->of->vt->limits(link, 32 * 1024 * 1024, 0);
 }
 
 /* ---- outgoing ---- */
@@ -318,6 +323,9 @@ static void send_waiting(struct outbound *o)
         struct waiting *w = o->unsent;
         put_head(w->bytes, w->no, in);
         enum efx_rc rc = raw_send(o->link, w->kind, (struct efx_bytes){w->bytes, w->n});
+        if (rc == EFX_ELIMIT) {
+            p->conf.refused(p->conf.arg, "a message is longer than a frame between nodes");
+        }
         if (rc != EFX_OK) { /* EFX_AGAIN: room comes; broken: down comes */
             return;
         }
@@ -422,7 +430,7 @@ static void connect_to(struct outbound *o)
         o->link = NULL;
         retry_later(o);
     } else if (o->link != NULL) {
-        t->vt->limits(o->link, 32 * 1024 * 1024, 0);
+        t->vt->limits(o->link, FRAME_BYTES_MAX, 0);
     }
 }
 
