@@ -136,6 +136,11 @@ static void outside(struct efx_node *n)
     if (n->phase == NODE_RUNNING || n->phase == NODE_LOADING) {
         if (n->leaving) {
             n->phase = NODE_WAITING;
+            why = (struct efx_err){
+                .rc = EFX_AGAIN, .kind = EFX_KIND_ENV, .msg = "this node has left"};
+            node_calls_end(n, &why);
+            node_watch_end(n, &why);
+            why.rc = EFX_OK;
             node_drop_epoch(n);
             if (n->left != NULL) {
                 void (*left)(void *arg, const struct efx_err *w) = n->left;

@@ -303,6 +303,10 @@ int daemon_run(struct daemon *d)
         d->loop->vt->timer_set(d->loop, &d->watch, in_ms(d, 0));
         efx_loop_real_run(d->loop);
         status = d->exit_status;
+        if (!efx_door_is_down(d->door)) { /* closing it would wait for them */
+            log_line(LOG_WARN, "calls that do not end are left behind");
+            _exit(status);
+        }
     }
     close_all(d);
     if (d->status != NULL) {

@@ -270,6 +270,15 @@ class Faults(unittest.TestCase):
             r.finish()
             self.assertEqual(sum(s.rewinds for s in r.sessions), 0)
 
+    def test_each_member_in_turn_drains_and_returns(self):
+        with Run(seed=11, failure_ms=5000) as r:
+            for node in r.cluster.nodes * 2:
+                self.assertEqual(node.term(), 0)
+                node.start()
+                wait_for(f"{node.name} is not ready", node.is_ready)
+            r.finish()
+            self.assertEqual(sum(s.rewinds for s in r.sessions), 0)
+
     def test_a_fourth_joins(self):
         with Run(seed=10, failure_ms=5000) as r:
             r.wait_committed(0.3)
