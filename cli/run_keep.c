@@ -137,6 +137,10 @@ int run_keep_restore(struct run_keep *k)
     efx_crash_point("after-restore");
     k->next_ns = now_ns() + k->interval_ns;
     k->steps = efx_app_steps(k->in->app);
+    if (m == NULL && efx_alone_last(k->alone) > 0) { /* --restore none: what was is left behind */
+        k->next_ns = 0;
+        k->steps = UINT64_MAX;
+    }
     return -1;
 }
 

@@ -91,6 +91,10 @@ class Keeps(Run):
         again = self.run_app(app, "--restore", "none")
         self.assertEqual(len(again.stdout.splitlines()), ROWS)
         self.assertGreater(self.manifests()[-1], newest)
+        self.run_app(app, "--restore", "none", env={"EFX_CRASH_AT": "after-manifest:1"},
+                     status=-signal.SIGKILL)
+        rows = self.run_app(app).stdout.splitlines()  # of the new beginning
+        self.assertGreater(len(rows), ROWS // 2)
 
     def test_sigterm_keeps_and_the_next_run_goes_on(self):
         app = self.app("CREATE STREAM G (id LONG, k INT) WITH ('type' = 'source', 'extension' = "
