@@ -102,7 +102,7 @@ class Cluster:
     def __init__(self, test, n, values):
         folder = tempfile.TemporaryDirectory()
         test.addCleanup(folder.cleanup)
-        self.dir, self.rendering = folder.name, Rendering({"replicas": n, **values})
+        self.dir, self.values, self.rendering = folder.name, values, Rendering({"replicas": n, **values})
         self.inside = {p["name"]: p["containerPort"] for p in self.rendering.node["ports"]}
         free = free_ports(3 * n + 1)
         self.redis_url = f"redis://127.0.0.1:{free.pop()}/0"
@@ -158,13 +158,37 @@ class Cluster:
 class Commands(unittest.TestCase):
     VALUES = {"app": {"sql": APP, "name": "pay"}, "auth": {"existingSecret": "t"}}
 
-    def three(self):
-        cluster = Cluster(self, 3, self.VALUES)
+    def three(self, values=None):
+        cluster = Cluster(self, 3, values or self.VALUES)
+        if "tls" in cluster.values:
+            self.mount_certificates(cluster)
         cluster.redis(self)
         for pod in cluster.pods:
             pod.start()
         cluster.wait_ready()
         return cluster
+
+    def mount_certificates(self, cluster):
+        """The secrets of helm_test's TLS values: one authority for clients, members and hooks."""
+        def openssl(*args):
+            subprocess.run(["openssl", *args], cwd=cluster.dir, check=True, capture_output=True)
+        new = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+        openssl(*new, "-subj", "/CN=test authority", "-keyout", "ca.key", "-out", "ca.crt")
+        openssl(*new, "-subj", "/CN=member", "-CA", "ca.crt", "-CAkey", "ca.key", "-keyout", "tls.key", "-out",
+                "tls.crt", "-addext", "subjectAltName=IP:127.0.0.1,DNS:prod.efx",
+                "-addext", "basicConstraints=critical,CA:FALSE")
+        for folder in ("tls", "admin", "client-ca", "peer-ca"):
+            os.makedirs(os.path.join(cluster.dir, folder))
+            for file in ("ca.crt", "tls.crt", "tls.key"):
+                os.symlink(os.path.join(cluster.dir, file), os.path.join(cluster.dir, folder, file))
+
+    def test_members_clients_and_hooks_show_certificates(self):
+        cluster = self.three({**self.VALUES, "tls": helm_test.TLS})
+        zero = cluster.pods[0]
+        job = zero.run(cluster.rendering.deploy)
+        self.assertEqual(job.returncode, 0, job.stderr)
+        bare = re.sub(r" --tls-\w+ \S+", "", cluster.rendering.deploy)
+        self.assertNotEqual(zero.run(bare + " --retry 1s").returncode, 0)
 
     def with_text(self, sql):
         return Rendering({"replicas": 3, **self.VALUES, "app": {"sql": sql, "name": "pay"}})
