@@ -80,6 +80,10 @@ int cli_options(const char *command, const struct cli_settings *s, struct efx_op
 
 /* Reads and compiles APP.sql. -1: *out is open, warnings were printed; else the exit status after
  * the messages were. `keep_errors`: a program with errors is handed out, too. */
+struct efx_together;
+/* The same on a cluster of n members in this process; *out is closed with *together. */
+int cli_open_together(const char *command, const char *path, struct efx_options *options,
+                      uint32_t n, struct efx_together **together, struct efx **out);
 int cli_open(const char *command, const char *path, struct efx_options *options, bool keep_errors,
              struct efx **out);
 

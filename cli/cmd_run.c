@@ -7,7 +7,7 @@ struct run_opts {
     struct opt_list inputs, only;
     const char *output, *format;
     struct run_keep_opts keep;
-    int64_t drain_ms;
+    int64_t drain_ms, nodes;
     struct run_grpc_opts grpc;
     struct cli_settings settings;
 };
@@ -96,7 +96,13 @@ static const struct opt options[] = {
      .kind = OPT_FLAG,
      .off = offsetof(struct run_opts, keep.lose_committed),
      .help = "--restore REVISION even if a later checkpoint was promised to a sink"},
-    ABSENT("nodes", "N", "members in one process"),
+    {.name = "nodes",
+     .kind = OPT_NUMBER,
+     .off = offsetof(struct run_opts, nodes),
+     .arg = "N",
+     .min = 1,
+     .max = 16,
+     .help = "runs on a cluster of N members in this process: 1"},
     ABSENT("http", "ADDR", "admin, metrics, console"),
     ABSENT("tcp", "ADDR", "TCP frames"),
     {0},
@@ -106,11 +112,36 @@ static int start_app(struct run *r, const struct run_opts *o)
 {
     struct efx_error err = {0};
     enum efx_code code = efx_start(r->efx, &err);
+    code = code == EFX_RC_OK && r->together != NULL ? efx_together_start(r->together, &err) : code;
     if (code != EFX_RC_OK) {
         return cli_refused("run", code, &err);
     }
     int status = run_keep_restore(&r->keep);
     return status < 0 ? run_grpc_serve(&r->grpc, &o->grpc) : status;
+}
+
+static void close_app(struct run *r)
+{
+    if (r->together != NULL) {
+        efx_together_close(&r->together);
+        r->efx = NULL;
+    }
+    efx_close(&r->efx);
+}
+
+/* What a cluster in one process does not have: a store and a door of its own. */
+static int no_nodes_with(const struct run_opts *o)
+{
+    const struct cli_place *p = &o->keep.place;
+    if (o->nodes > 1 && (p->dir != NULL || p->sqlite != NULL || p->redis != NULL)) {
+        return cli_fail(CLI_USER, "efx run: --nodes keeps its checkpoints in memory; a cluster "
+                                  "with a store is made of efx-node");
+    }
+    if (o->nodes > 1 && o->grpc.address != NULL) {
+        return cli_fail(CLI_USER, "efx run: --grpc and --nodes exclude each other; efx-node serves "
+                                  "gRPC on a cluster");
+    }
+    return -1;
 }
 
 static int run_app(struct run *r, const struct run_opts *o, const char *path)
@@ -138,18 +169,18 @@ static int run_app(struct run *r, const struct run_opts *o, const char *path)
         }
         run_keep_close(&r->keep);
         run_grpc_close(&r->grpc);
-        efx_close(&r->efx);
+        close_app(r);
         run_in_close(&r->in);
     }
     run_grpc_close(&r->grpc);
-    efx_close(&r->efx);
+    close_app(r);
     run_out_close(&r->out);
     return status;
 }
 
 static int run(int argc, char **argv)
 {
-    struct run_opts o = {.format = "json"};
+    struct run_opts o = {.format = "json", .nodes = 1};
     struct opt_list rest = {0};
     struct efx_options options_of = EFX_OPTIONS_INIT;
     struct run r = {0};
@@ -162,8 +193,14 @@ static int run(int argc, char **argv)
     if (rest.n != 1) {
         return cli_fail(CLI_USER, "efx run: give one APP.sql");
     }
+    status = no_nodes_with(&o);
+    if (status >= 0) {
+        return status;
+    }
     options_of.ordered = true;
-    status = cli_open("run", rest.v[0], &options_of, false, &r.efx);
+    status = o.nodes > 1 ? cli_open_together("run", rest.v[0], &options_of, (uint32_t)o.nodes,
+                                             &r.together, &r.efx)
+                         : cli_open("run", rest.v[0], &options_of, false, &r.efx);
     if (status >= 0) {
         return status;
     }

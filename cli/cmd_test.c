@@ -8,15 +8,25 @@
 
 #include "test_rows.h"
 
+#include "efx_together.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct test_opts {
     struct cli_settings settings;
+    int64_t nodes;
 };
 
 static const struct opt options[] = {
+    {.name = "nodes",
+     .kind = OPT_NUMBER,
+     .off = offsetof(struct test_opts, nodes),
+     .arg = "N",
+     .min = 1,
+     .max = 16,
+     .help = "runs on a cluster of N members in this process: 1"},
     CLI_SETTINGS(struct test_opts, settings),
     {0},
 };
@@ -29,6 +39,9 @@ struct runner { /* of a case */
     const struct test_case *c;
     struct efx_options options;
     struct efx *app;
+    uint32_t nodes; /* > 1: the app is the front of a cluster */
+    struct efx_together *together;
+    struct efx_together_place *place;
     struct test_got_stream *streams;
     uint32_t n_chain; /* checkpoints, oldest first */
     void *bytes[CHAIN_MAX];
@@ -90,10 +103,34 @@ static bool say(const struct runner *r, uint32_t line, const char *what)
     return false;
 }
 
+static enum efx_code open_app(struct runner *r, struct efx_error *err)
+{
+    if (r->nodes == 1) {
+        return efx_open(&r->app, r->file->sql, &r->options, err);
+    }
+    if (r->place == NULL && efx_together_place_create(&r->place) != EFX_RC_OK) {
+        return EFX_RC_MEMORY;
+    }
+    enum efx_code code =
+        efx_together_open(&r->together, r->file->sql, &r->options, r->nodes, r->place, err);
+    r->app = efx_together_app(r->together);
+    return code;
+}
+
+static void close_app(struct runner *r)
+{
+    if (r->nodes == 1) {
+        efx_close(&r->app);
+    } else {
+        efx_together_close(&r->together);
+        r->app = NULL;
+    }
+}
+
 static bool start(struct runner *r, uint32_t line)
 {
     struct efx_error err = {0};
-    enum efx_code code = efx_open(&r->app, r->file->sql, &r->options, &err);
+    enum efx_code code = open_app(r, &err);
     for (uint32_t i = 0; code == EFX_RC_OK && i < efx_n_streams(r->app); i++) {
         const struct efx_stream *s = efx_stream_at(r->app, i);
         if (!s->is_table) {
@@ -101,6 +138,7 @@ static bool start(struct runner *r, uint32_t line)
         }
     }
     code = code == EFX_RC_OK ? efx_start(r->app, &err) : code;
+    code = code == EFX_RC_OK && r->nodes > 1 ? efx_together_start(r->together, &err) : code;
     return code == EFX_RC_OK || say(r, line, err.msg);
 }
 
@@ -112,11 +150,12 @@ static bool load(struct runner *r, uint32_t line)
         bytes[i] = r->bytes[i];
     }
     (void)efx_flush(r->app); /* what was sent has happened, and shows, before the stop */
-    efx_close(&r->app);
+    close_app(r);
     if (!start(r, line)) {
         return false;
     }
-    return r->n_chain == 0 || efx_load(r->app, bytes, r->n_bytes, r->n_chain, &err) == EFX_RC_OK ||
+    return r->nodes > 1 || r->n_chain == 0 ||
+           efx_load(r->app, bytes, r->n_bytes, r->n_chain, &err) == EFX_RC_OK ||
            say(r, line, err.msg);
 }
 
@@ -134,6 +173,9 @@ static bool checkpoint(struct runner *r, bool base, uint32_t line)
     base = base || r->n_chain == 0 || r->n_chain == CHAIN_MAX;
     if (efx_flush(r->app) != EFX_RC_OK) {
         return say(r, line, "the app has stopped");
+    }
+    if (r->nodes > 1) {
+        return efx_together_checkpoint(r->together, &err) == EFX_RC_OK || say(r, line, err.msg);
     }
     if (base) {
         drop_chain(r);
@@ -174,7 +216,9 @@ static bool query(struct runner *r, const struct test_step *s)
 {
     struct efx_error err = {0};
     uint64_t changed = 0;
-    enum efx_code code = efx_query(r->app, s->stream, on_query_row, r, &changed, &err);
+    enum efx_code code =
+        r->nodes > 1 ? efx_together_query(r->together, s->stream, on_query_row, r, &changed, &err)
+                     : efx_query(r->app, s->stream, on_query_row, r, &changed, &err);
     r->query_error = code == EFX_RC_OK ? 0 : err.efx;
     return code == EFX_RC_OK || err.efx != 0 || say(r, s->line, err.msg);
 }
@@ -255,6 +299,11 @@ static bool one_step(struct runner *r, const struct test_step *s)
 
 /* ---- cases ---- */
 
+struct run_how {
+    struct efx_options options;
+    uint32_t nodes;
+};
+
 /* A program that is refused: the case may ask for that. */
 static bool refused(struct runner *r, uint16_t code)
 {
@@ -268,16 +317,17 @@ static bool refused(struct runner *r, uint16_t code)
 }
 
 static bool run_case(const struct test_file *file, const struct test_case *c,
-                     const struct efx_options *options_of, uint16_t code)
+                     const struct run_how *how, uint16_t code)
 {
-    struct runner r = {.file = file, .c = c, .options = *options_of};
+    struct runner r = {.file = file, .c = c, .options = how->options, .nodes = how->nodes};
     efx_arena_init(&r.arena, &efx_mem_libc, SIZE_MAX);
     bool ok = code != 0 ? refused(&r, code) : start(&r, c->line);
     for (const struct test_step *s = c->steps; ok && code == 0 && s != NULL; s = s->next) {
         ok = one_step(&r, s);
     }
     drop_chain(&r);
-    efx_close(&r.app);
+    close_app(&r);
+    efx_together_place_destroy(&r.place);
     efx_arena_fini(&r.arena);
     return ok;
 }
@@ -301,7 +351,7 @@ static uint16_t refusal(const struct test_file *file, const struct efx_options *
     return code == EFX_RC_SQL ? err.efx : 0;
 }
 
-static int run_file(const char *path, struct efx_options options_of, uint32_t *n, uint32_t *passed)
+static int run_file(const char *path, struct run_how how, uint32_t *n, uint32_t *passed)
 {
     struct efx_arena a;
     struct test_file file = {0};
@@ -315,10 +365,10 @@ static int run_file(const char *path, struct efx_options options_of, uint32_t *n
     if (test_file_parse(&a, path, text, &file, &err) != EFX_OK) {
         status = cli_fail(CLI_USER, "efx test: %s", err.msg);
     } else {
-        options_of.file = path;
-        uint16_t code = refusal(&file, &options_of);
+        how.options.file = path;
+        uint16_t code = refusal(&file, &how.options);
         for (const struct test_case *c = file.cases; c != NULL; c = c->next) {
-            bool ok = run_case(&file, c, &options_of, code);
+            bool ok = run_case(&file, c, &how, code);
             *n += 1;
             *passed += ok;
             status = ok ? status : CLI_FAILED;
@@ -333,21 +383,24 @@ static int run(int argc, char **argv)
 {
     struct test_opts o = {0};
     struct opt_list rest = {0};
-    struct efx_options options_of = EFX_OPTIONS_INIT;
+    struct run_how how = {.options = EFX_OPTIONS_INIT};
     uint32_t n = 0, passed = 0;
+    o.nodes = 1;
     int status = opts_parse(&cmd_test, argc, argv, &o, &rest);
-    status = status < 0 ? cli_options("test", &o.settings, &options_of) : status;
+    status = status < 0 ? cli_options("test", &o.settings, &how.options) : status;
     if (status >= 0) {
         return status;
     }
+    how.nodes = (uint32_t)o.nodes;
+    how.options.shards = how.options.shards == 0 && how.nodes > 1 ? 1 : how.options.shards;
     if (rest.n == 0) {
         return cli_fail(CLI_USER, "efx test: give a FILE.test");
     }
-    options_of.clock = EFX_CLOCK_VIRTUAL;
-    options_of.ordered = true;
+    how.options.clock = EFX_CLOCK_VIRTUAL;
+    how.options.ordered = true;
     status = CLI_OK;
     for (uint32_t i = 0; i < rest.n; i++) {
-        int one = run_file(rest.v[i], options_of, &n, &passed);
+        int one = run_file(rest.v[i], how, &n, &passed);
         status = one > status ? one : status;
     }
     printf("passed %u of %u\n", passed, n);

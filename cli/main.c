@@ -1,6 +1,8 @@
 /* efx: which subcommand, and what all of them share. */
 #include "cli.h"
 
+#include "efx_together.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -148,6 +150,40 @@ int cli_options(const char *command, const struct cli_settings *s, struct efx_op
     return -1;
 }
 
+/* What the compiler says goes to standard error; -1: go on. */
+static int judge(const char *command, enum efx_code code, const struct efx *app,
+                 const struct efx_error *err)
+{
+    if (app != NULL) {
+        (void)fputs(efx_messages(app), stderr);
+    }
+    if (code == EFX_RC_OK) {
+        return -1;
+    }
+    return app != NULL && efx_has_errors(app) ? CLI_USER : cli_refused(command, code, err);
+}
+
+int cli_open_together(const char *command, const char *path, struct efx_options *options,
+                      uint32_t n, struct efx_together **together, struct efx **out)
+{
+    struct efx_error err = {0};
+    char *sql = cli_read_file(path);
+    if (sql == NULL) {
+        return CLI_FAILED;
+    }
+    options->file = strcmp(path, "-") == 0 ? "standard input" : path;
+    options->shards = options->shards == 0 ? 1 : options->shards;
+    enum efx_code code = efx_together_open(together, sql, options, n, NULL, &err);
+    free(sql);
+    *out = efx_together_app(*together);
+    int status = judge(command, code, *out, &err);
+    if (status >= 0) {
+        efx_together_close(together);
+        *out = NULL;
+    }
+    return status;
+}
+
 int cli_open(const char *command, const char *path, struct efx_options *options, bool keep_errors,
              struct efx **out)
 {
@@ -163,14 +199,11 @@ int cli_open(const char *command, const char *path, struct efx_options *options,
     if (errors && keep_errors) {
         return -1;
     }
-    if (*out != NULL) {
-        (void)fputs(efx_messages(*out), stderr);
+    int status = judge(command, code, *out, &err);
+    if (status >= 0) {
+        efx_close(out);
     }
-    if (code == EFX_RC_OK) {
-        return -1;
-    }
-    efx_close(out);
-    return errors ? CLI_USER : cli_refused(command, code, &err);
+    return status;
 }
 
 /* ---- which ---- */

@@ -73,8 +73,8 @@ struct remote {
 int remote_open(struct remote *r, const char *command, const struct remote_opts *opts);
 void remote_close(struct remote *r);
 const char *remote_address(const struct remote *r);
-/* The present address did not answer: the next one, after a pause. -1: go on; else it has been given
- * up, and said so. */
+/* The present address did not answer: the next one, after a pause. -1: go on; else it has been
+ * given up, and said so. */
 int remote_next(struct remote *r, const char *why);
 /* Somebody answers: pauses begin anew. */
 void remote_answers(struct remote *r);

@@ -10,6 +10,7 @@
 #include "efx_lane.h"
 #include "efx_out.h"
 #include "efx_solo.h"
+#include "efx_together.h"
 #include "efx_world_real.h"
 
 #include <poll.h>
@@ -210,6 +211,7 @@ void run_grpc_close(struct run_grpc *g);
 
 struct run {
     struct efx *efx;
+    struct efx_together *together; /* --nodes: efx is its front; NULL */
     struct run_in in;
     struct run_out out;
     struct run_keep keep;

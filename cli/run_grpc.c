@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LEAVE_MS = 5000 };
+enum { LEAVE_MS = 5000, GO_ON_MS = 300 }; /* callers that look for another node are answered */
 
 static const char *name_of(const char *path, char *out, size_t max)
 {
@@ -61,9 +61,14 @@ void run_grpc_leave(struct run_grpc *g)
     if (g->door == NULL || efx_door_is_down(g->door)) {
         return;
     }
+    uint64_t until_ns = w->clock->monotonic_ns(w) + (uint64_t)GO_ON_MS * 1000000;
+    bool left = false;
     efx_door_drain(g->door, LEAVE_MS);
-    efx_solo_leave(g->alone);
     while (!efx_door_is_down(g->door)) {
+        if (!left && w->clock->monotonic_ns(w) >= until_ns) {
+            left = true;
+            efx_solo_leave(g->alone);
+        }
         if (!efx_solo_pump(g->alone)) {
             w->clock->sleep_ns(w, 1000000);
         }

@@ -40,6 +40,8 @@ static void note(struct run *r, enum efx_rc rc)
 
 /* ---- waiting ---- */
 
+enum { TOGETHER_NS = 1000000 };
+
 /* Until the next timer of the system clock, in ns. */
 static uint64_t until_timer_ns(struct run *r)
 {
@@ -63,6 +65,10 @@ static void wait_for_more(struct run *r)
     ns = keep < ns ? keep : ns;
     ns = ns < 100000000 ? ns : 100000000; /* a signal between look and wait is seen then */
     struct timespec t = {0, (long)ns};
+    if (r->together != NULL) { /* its timers are its own */
+        t.tv_nsec = ns < TOGETHER_NS ? (long)ns : TOGETHER_NS;
+        efx_together_wait(r->together, 0);
+    }
     if (n_signals == 0 && ns > 0) {
         (void)ppoll(fds, n, &t, NULL);
     }

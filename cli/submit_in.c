@@ -2,7 +2,6 @@
 #include "submit.h"
 
 #include "csv.h"
-#include "efx_ops.h"
 #include "efx_world_real.h"
 #include "table.h"
 
@@ -145,8 +144,10 @@ static void tell_bad(struct input *in)
         const struct efx_reject *k = &in->b->rejects[i];
         int n = k->original.len > 80 ? 80 : (int)k->original.len;
         if (in->n_bad++ < TELL_MAX) {
-            (void)fprintf(stderr, "efx submit: %s line %u: %s: %.*s\n", in->name, k->line,
-                          efx_errors_text(k->code), n, (const char *)efx_cell_bytes(&k->original));
+            (void)fprintf(stderr, "efx submit: %s line %u: EFX-%04u: %s: %.*s\n", in->name, k->line,
+                          k->code,
+                          k->code == 3001 ? "cannot be read" : "a field does not fit its column", n,
+                          (const char *)efx_cell_bytes(&k->original));
         }
     }
 }

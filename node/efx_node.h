@@ -53,6 +53,7 @@ struct efx_node_conf {
     int clock;          /* enum efx_clock of efx/efx.h */
     uint64_t seed;      /* 0: drawn at the founding */
     bool ordered;       /* all outputs in one order on the first member; fixes `shards` of all */
+    bool certified;     /* members must show a certificate of the transport's peer_ca */
     bool simulated;     /* loop and transport are: no threads of its own */
     uint64_t state_max_bytes;
 

@@ -554,8 +554,9 @@ void node_engine_close(struct node_engine **e_of)
     if (e->storage != NULL) {
         efx_storage_close(&e->storage);
     }
-    node_merge_destroy(&e->merge);
+    node_merge_close(e->merge);
     efx_close(&e->efx);
+    node_merge_destroy(&e->merge);
     for (struct node_tick_job *job; (job = next_job(e)) != NULL;) {
         node_tick_job_free(job);
     }

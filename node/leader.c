@@ -174,6 +174,12 @@ static struct node_switch *draft(struct efx_node *n)
     return s;
 }
 
+static void open_channel(struct node_switch *s)
+{
+    s->record.after = s->record.channel;
+    s->record.channel = s->record.epoch;
+}
+
 static void submit(struct efx_node *n, struct node_switch *s)
 {
     n->change = s;
@@ -254,7 +260,7 @@ static uint32_t add_registered(struct node_switch *s, struct efx_bytes leases)
 static void found(struct efx_node *n, struct node_switch *s)
 {
     struct node_record *r = &s->record;
-    r->channel = r->epoch;
+    open_channel(s);
     r->seed = n->conf.seed != 0 ? n->conf.seed : n->conf.loop->vt->random(n->conf.loop) | 1;
     r->clock = (uint32_t)n->conf.clock;
     r->max_batch = n->conf.max_batch;
@@ -296,7 +302,7 @@ void node_leader_take(struct efx_node *n, uint64_t over)
         if (!all) {
             (void)add_registered(s, leases);
             s->record.rewind = true;
-            s->record.channel = s->record.epoch;
+            open_channel(s);
         }
     }
     if (s->record.n_members < n->conf.min_nodes) { /* C18: never pile all state on too few */
@@ -415,7 +421,7 @@ static void rewind_with(struct efx_node *n, struct node_switch *s)
 {
     (void)add_registered(s, efx_buf_bytes(&n->leases));
     s->record.rewind = true;
-    s->record.channel = s->record.epoch;
+    open_channel(s);
     (void)node_record_map(&s->record);
     if (s->record.n_members < n->conf.min_nodes) {
         node_log(n, "%u of at least %u members are left: waiting", s->record.n_members,
@@ -526,7 +532,7 @@ void node_leader_move_on(struct efx_node *n)
     }
     (void)add_registered(s, efx_buf_bytes(&n->leases));
     (void)node_record_map(&s->record);
-    s->record.channel = s->record.epoch;
+    open_channel(s);
     if (n->leader.new_sql != NULL) {
         s->record.sql = efx_arena_str(&s->arena, n->leader.new_sql, strlen(n->leader.new_sql));
         s->record.compatible = true;

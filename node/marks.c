@@ -300,7 +300,7 @@ void node_checkpoint_now(struct efx_node *n)
 void node_leader_pump(struct efx_node *n)
 {
     if (!n->leader.leading || n->phase != NODE_RUNNING || n->change != NULL || n->store == NULL ||
-        n->leader.move != NODE_MOVE_NONE) {
+        n->leader.move == NODE_MOVE_SWITCHING) {
         return;
     }
     uint64_t now_ns = node_now_ns(n);
@@ -318,7 +318,7 @@ void node_leader_pump(struct efx_node *n)
         }
         return;
     }
-    if (n->store_away || node_is_fenced(n)) {
+    if (n->store_away || node_is_fenced(n) || n->leader.move != NODE_MOVE_NONE) {
         return;
     }
     bool moves = n->leader.want_move || n->leader.n_leaving > 0 || n->leader.new_sql != NULL;

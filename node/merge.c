@@ -38,16 +38,21 @@ enum efx_rc node_merge_create(struct efx_app *app, const struct efx_schema *cons
     return m->cursors == NULL ? EFX_ENOMEM : EFX_OK;
 }
 
+void node_merge_close(struct node_merge *m)
+{
+    for (uint32_t i = 0; m != NULL && m->cursors != NULL && i < EFX_STATUS_NODES_MAX; i++) {
+        if (m->cursors[i].b != NULL) {
+            efx_builder_close(m->cursors[i].b);
+            m->cursors[i].b = NULL;
+        }
+    }
+}
+
 void node_merge_destroy(struct node_merge **m_of)
 {
     struct node_merge *m = *m_of;
     if (m == NULL) {
         return;
-    }
-    for (uint32_t i = 0; m->cursors != NULL && i < EFX_STATUS_NODES_MAX; i++) {
-        if (m->cursors[i].b != NULL) {
-            efx_builder_close(m->cursors[i].b);
-        }
     }
     efx_arena_fini(&m->keep);
     efx_mem_libc.free(&efx_mem_libc, m, sizeof *m);

@@ -29,6 +29,8 @@ struct node_merge;
 enum efx_rc node_merge_create(struct efx_app *app, const struct efx_schema *const *schemas,
                               uint32_t n_streams, uint32_t max_batch, bool virtual_clock,
                               struct node_merge **out) EFX_MUST_USE;
+/* Builders go to and fro between merge and app: first close, then the app goes, then destroy. */
+void node_merge_close(struct node_merge *m);
 void node_merge_destroy(struct node_merge **m);
 /* Items by member ascending, of a member in their order. Submits what fills builders. */
 enum efx_rc node_merge_run(struct node_merge *m, const struct node_merge_item *items,

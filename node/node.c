@@ -136,6 +136,11 @@ static void outside(struct efx_node *n)
     if (n->phase == NODE_RUNNING || n->phase == NODE_LOADING) {
         if (n->leaving) {
             n->phase = NODE_WAITING;
+            why = (struct efx_err){
+                .rc = EFX_AGAIN, .kind = EFX_KIND_ENV, .msg = "this node has left"};
+            node_calls_end(n, &why);
+            node_watch_end(n, &why);
+            why.rc = EFX_OK;
             node_drop_epoch(n);
             if (n->left != NULL) {
                 void (*left)(void *arg, const struct efx_err *w) = n->left;
@@ -202,11 +207,12 @@ void node_adopt(struct efx_node *n, struct efx_bytes bytes)
     node_log(n, "epoch %llu: %u member%s, %s leads, from checkpoint %llu%s",
              (unsigned long long)r->epoch, r->n_members, r->n_members == 1 ? "" : "s", r->leader,
              (unsigned long long)r->start, r->rewind ? ", rewound" : "");
-    n->n_rewinds += r->rewind && was_in;
+    n->rewound = r->rewind || !was_in || r->after != old_channel;
+    n->n_rewinds += n->rewound && was_in;
     settle_open(n, r->start);
     struct efx_buf kept = n->ticks.items;
     uint32_t n_items = n->ticks.n_items, n_turns = n->ticks.n_turns;
-    bool keep = was_in && !r->rewind;
+    bool keep = !n->rewound;
     if (keep) {
         n->ticks.items = (struct efx_buf){0};
     }
@@ -240,8 +246,8 @@ static void loaded(struct efx_node *n, const struct node_engine_event *ev)
         return;
     }
     n->phase = NODE_RUNNING;
-    node_calls_loaded(n, rewind);
-    node_watch_epoch(n, rewind);
+    node_calls_loaded(n, n->rewound);
+    node_watch_epoch(n, n->rewound);
     node_ticks_begin(n);
     node_leader_pump(n);
 }
@@ -490,6 +496,7 @@ enum efx_rc efx_node_create(const struct efx_node_conf *conf, struct efx_node **
                                     .mem = conf->mem,
                                     .cluster = n->conf.cluster,
                                     .name = n->me.name,
+                                    .certified = n->conf.certified,
                                     .arg = n,
                                     .message = message,
                                     .gone = node_peer_gone,

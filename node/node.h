@@ -195,6 +195,7 @@ struct efx_node {
     struct efx_task pulse_task, beat_task, take_task, again_task, commit_task, mark_task;
     struct efx_buf leases; /* as of the last pulse */
     bool takeover, app_checked;
+    bool rewound; /* what was numbered here behind `start` is void */
     uint64_t leaderless_ns, adopted_ns, cut_off_ns;
     uint64_t marked; /* checkpoint that is marked and not decided; 0 = none */
     uint64_t fenced_since_ns, fenced_ns;

@@ -4,9 +4,11 @@
 
 enum {
     PROTOCOL = 1,
-    HEAD_BYTES = 16, /* u64 number in the channel (0: is none's), u64 greatest number had */
+    /* u64 number on its way (0: has none), u64 greatest number had of the other way, u64 that way */
+    HEAD_BYTES = 24,
     RETRY_NS = 50 * 1000 * 1000,
-    ACK_EVERY = 64 * 1024, /* bytes taken without a word of ours */
+    FRAME_BYTES_MAX = 32 * 1024 * 1024, /* between nodes (runtime.md §4) */
+    ACK_EVERY = 64 * 1024,              /* bytes taken without a word of ours */
 };
 
 struct waiting { /* a message until the peer has it */
@@ -25,6 +27,8 @@ struct outbound { /* the way to a peer */
     struct efx_link *link;
     bool open; /* it has welcomed us */
     bool gone, keep;
+    uint64_t
+        way; /* random: numbers count on it; a peer that was left and is set again has another */
     uint64_t no; /* of the last message */
     struct waiting *first, *last, *unsent;
     struct efx_task retry;
@@ -34,7 +38,7 @@ struct inbound { /* the way from a peer; kept while the process lives, links com
     struct inbound *next;
     char name[EFX_MEMBER_BYTES_MAX];
     struct efx_link *link;
-    uint64_t last;
+    uint64_t way, last; /* the sender's way, and what came on it */
     uint64_t heard_ns;
     uint32_t unacked;
 };
@@ -166,6 +170,7 @@ static bool hello(struct door *d, struct efx_bytes body)
     struct efx_reader r = {body.p, body.n, false};
     struct efx_bytes from = efx_get_text(&r), to = efx_get_text(&r), cluster = efx_get_text(&r);
     uint32_t least = efx_get_u32(&r), most = efx_get_u32(&r);
+    uint64_t way = efx_get_u64(&r);
     char name[EFX_MEMBER_BYTES_MAX];
     if (r.bad || from.n >= sizeof name || from.n == 0) {
         return false;
@@ -184,7 +189,16 @@ static bool hello(struct door *d, struct efx_bytes body)
         (void)raw_send(d->link, NODE_MSG_REFUSE, text_of("another incarnation"));
         return true;
     }
+    if (p->conf.certified && !d->link->of->vt->peer_is_member(d->link)) {
+        refuse(d, "no certificate of peer_ca");
+        return true;
+    }
+    d->link->of->vt->limits(d->link, FRAME_BYTES_MAX, 0);
     d->in = inbound_of(p, name, true);
+    if (d->in->way != way) { /* it had left us, or we come back to it: numbers begin anew */
+        d->in->way = way;
+        d->in->last = 0;
+    }
     d->in->link = d->link;
     d->in->heard_ns = now_ns(p);
     uint8_t last[8];
@@ -206,14 +220,14 @@ static bool take(struct door *d, enum node_kind kind, struct efx_bytes payload)
 {
     struct node_peers *p = d->of;
     struct efx_reader r = {payload.p, payload.n, false};
-    uint64_t no = efx_get_u64(&r), had = efx_get_u64(&r);
+    uint64_t no = efx_get_u64(&r), had = efx_get_u64(&r), way = efx_get_u64(&r);
     struct inbound *in = d->in;
     if (r.bad || in == NULL) {
         return false;
     }
     struct outbound *o = outbound_of(p, in->name);
     in->heard_ns = now_ns(p);
-    if (o != NULL) {
+    if (o != NULL && o->way == way) {
         has_had(p, o, had);
     }
     if (no != 0 && no <= in->last) {
@@ -290,10 +304,16 @@ static void accepted(void *arg, struct efx_link *link)
     *d = (struct door){.next = p->doors, .of = p, .link = link};
     p->doors = d;
     link->of->vt->use(link, &door_user, d);
-    link->of->vt->limits(link, 32 * 1024 * 1024, 0);
 }
 
 /* ---- outgoing ---- */
+
+static void put_head(uint8_t *to, uint64_t no, const struct inbound *in)
+{
+    memcpy(to, &no, 8);
+    memcpy(to + 8, &in->last, 8);
+    memcpy(to + 16, &in->way, 8);
+}
 
 static void send_waiting(struct outbound *o)
 {
@@ -301,9 +321,11 @@ static void send_waiting(struct outbound *o)
     struct inbound *in = inbound_of(p, o->name, true);
     while (o->open && o->unsent != NULL) {
         struct waiting *w = o->unsent;
-        memcpy(w->bytes, &w->no, 8);
-        memcpy(w->bytes + 8, &in->last, 8);
+        put_head(w->bytes, w->no, in);
         enum efx_rc rc = raw_send(o->link, w->kind, (struct efx_bytes){w->bytes, w->n});
+        if (rc == EFX_ELIMIT) {
+            p->conf.refused(p->conf.arg, "a message is longer than a frame between nodes");
+        }
         if (rc != EFX_OK) { /* EFX_AGAIN: room comes; broken: down comes */
             return;
         }
@@ -337,6 +359,7 @@ static void out_up(void *arg, struct efx_link *link)
     efx_buf_text(&b, p->conf.cluster, strlen(p->conf.cluster));
     efx_buf_u32(&b, PROTOCOL);
     efx_buf_u32(&b, PROTOCOL);
+    efx_buf_u64(&b, o->way);
     (void)raw_send(link, NODE_MSG_HELLO, efx_buf_bytes(&b));
     efx_buf_fini(&b);
 }
@@ -407,7 +430,7 @@ static void connect_to(struct outbound *o)
         o->link = NULL;
         retry_later(o);
     } else if (o->link != NULL) {
-        t->vt->limits(o->link, 32 * 1024 * 1024, 0);
+        t->vt->limits(o->link, FRAME_BYTES_MAX, 0);
     }
 }
 
@@ -433,6 +456,7 @@ void node_peers_set(struct node_peers *p, const struct node_peer_at *peers, uint
             o = p->conf.mem->alloc(p->conf.mem, sizeof *o);
             EFX_ASSERT(o != NULL);
             *o = (struct outbound){.next = p->outs, .of = p, .retry = {.fn = retry, .arg = o}};
+            o->way = p->conf.loop->vt->random(p->conf.loop) | 1;
             (void)snprintf(o->name, sizeof o->name, "%s", peers[i].name);
             (void)snprintf(o->address, sizeof o->address, "%s", peers[i].address);
             p->outs = o;
@@ -466,8 +490,7 @@ void node_peers_send(struct node_peers *p, const char *to, enum node_kind kind,
     }
     if (kind == NODE_MSG_BEAT) {
         struct inbound *in = inbound_of(p, o->name, true);
-        memset(w->bytes, 0, 8);
-        memcpy(w->bytes + 8, &in->last, 8);
+        put_head(w->bytes, 0, in);
         (void)raw_send(o->link, kind, (struct efx_bytes){w->bytes, w->n});
         p->conf.mem->free(p->conf.mem, w, sizeof *w + w->n);
         return;

@@ -46,6 +46,7 @@ struct node_peers_conf {
     struct efx_mem *mem;
     const char *cluster;
     const char *name; /* of this member */
+    bool certified;   /* members show a certificate of peer_ca */
     void *arg;
     void (*message)(void *arg, const char *from, enum node_kind kind, struct efx_bytes body);
     /* The process is not there any more. */

@@ -62,6 +62,7 @@ void node_record_put(struct efx_buf *to, const struct node_record *r)
     efx_buf_u64(to, r->epoch);
     efx_buf_u64(to, r->channel);
     efx_buf_u64(to, r->start);
+    efx_buf_u64(to, r->after);
     efx_buf_u8(to, r->rewind);
     efx_buf_u8(to, r->compatible);
     efx_buf_u64(to, r->seed);
@@ -116,6 +117,7 @@ enum efx_rc node_record_get(struct efx_bytes bytes, struct efx_arena *arena,
     out->epoch = efx_get_u64(&r);
     out->channel = efx_get_u64(&r);
     out->start = efx_get_u64(&r);
+    out->after = efx_get_u64(&r);
     out->rewind = efx_get_u8(&r) != 0;
     out->compatible = efx_get_u8(&r) != 0;
     out->seed = efx_get_u64(&r);

@@ -25,6 +25,8 @@ struct node_member {
 
 struct node_record {
     uint64_t epoch, channel, start;
+    uint64_t after; /* the channel epoch that this one goes on from; who was in another has missed
+                       a rewind */
     bool rewind;
     bool compatible; /* another text than that of `start`: what does not fit begins empty */
     uint64_t seed;   /* of uuid() */

@@ -128,7 +128,7 @@ static const struct node_part_head *mark_of(const struct node_tick_job *job)
     for (uint32_t i = 0; i < job->n_parts; i++) {
         const struct node_part_head *h = &job->parts[i].head;
         greatest = h->epoch > greatest ? h->epoch : greatest;
-        mark = h->mark != 0 ? h : mark;
+        mark = h->mark != 0 && (mark == NULL || h->epoch > mark->epoch) ? h : mark;
     }
     return mark != NULL && mark->epoch == greatest ? mark : NULL;
 }
@@ -148,7 +148,7 @@ static void take_item(struct efx_node *n, struct node_tick_job *job, uint32_t me
     case NODE_ITEM_ROWS:
         node_calls_tick(n, member, item, job->wall_ms, &skip);
         n->rows_in += item->n_turns - skip;
-        if (skip < item->n_turns) {
+        if (skip < item->n_turns || item->n_turns == 0) { /* a move of the clock alone */
             job->rows = grown(job->rows, job->n_rows, sizeof *job->rows);
             job->rows[job->n_rows++] = (struct node_tick_rows){member, skip, item->bytes};
         }

@@ -3,7 +3,7 @@
 # loop over the same columns; rows are compared before anything is timed.
 #   scripts/bench.sh [--json FILE] [WORKLOAD …]
 # Without a WORKLOAD also: two shards, saves while it runs, latency, event lines, start-up, memory,
-# stores; these alone: store_redis, store_redis_always, store_dir.
+# stores, links between nodes; these alone: store_redis, store_redis_always, store_dir, tcp.
 # Exit status 1 if anything failed or rows differ.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,9 +23,11 @@ title() { printf '\n== %s\n' "$1"; }
 
 stores=()
 loops=()
+links=()
 for workload in "$@"; do
     case $workload in
     store_*) stores+=("$workload") ;;
+    tcp) links+=("$workload") ;;
     *) loops+=("$workload") ;;
     esac
 done
@@ -37,6 +39,10 @@ fi
 if [ ${#stores[@]} -gt 0 ] || [ $# -eq 0 ]; then
     title "stores"
     "$bin/bench_store" "${stores[@]}" --json "$work/6-stores.json" || rc=1
+fi
+if [ ${#links[@]} -gt 0 ] || [ $# -eq 0 ]; then
+    title "events between nodes"
+    "$bin/bench_tcp" --json "$work/7-tcp.json" || rc=1
 fi
 if [ $# -eq 0 ]; then
     title "two shards"
@@ -53,7 +59,8 @@ fi
 if [ -n "$json" ]; then
     python3 - "$json" "$work"/*.json <<'PY'
 import json, os, sys
-names = {"1": "one_shard", "2": "two_shards", "3": "saves", "4": "latency", "5": "process", "6": "stores"}
+names = {"1": "one_shard", "2": "two_shards", "3": "saves", "4": "latency", "5": "process", "6": "stores",
+         "7": "tcp"}
 parts = {}
 for path in sys.argv[2:]:
     with open(path, encoding="utf-8") as f:

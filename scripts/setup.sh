@@ -12,6 +12,7 @@ packages=(
     libtomlplusplus-dev libyaml-dev                               # configuration files
     libgrpc-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler          # gRPC
     liblz4-dev libsnappy-dev                                      # compression that clients may use
+    protobuf-compiler-grpc python3-grpcio python3-protobuf openssl               # its tests' clients
     redis-server redis-tools                                      # tests and demo start their own
     python3-yaml                                                  # tests of the chart
 )
@@ -20,6 +21,10 @@ if ! command -v dpkg-query >/dev/null; then
     echo "setup: this is no Debian; install the likes of: ${packages[*]}" >&2
     exit 1
 fi
+
+# Clients of the gRPC tests in other languages; where they came from does not matter.
+command -v npm >/dev/null || packages+=(nodejs npm)
+command -v go >/dev/null || [ -x /usr/local/go/bin/go ] || packages+=(golang-go)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -30,7 +30,7 @@ if [ ${#cases[@]} -eq 0 ]; then
     failed=$((failed + 1))
 fi
 for setting in "--shards 1" "--shards 1 --set application.max_batch=1" \
-    "--shards 2 --set application.max_batch=7" "--shards 5"; do
+    "--shards 2 --set application.max_batch=7" "--shards 5" "--nodes 3"; do
     [ ${#cases[@]} -gt 0 ] || break
     rc=0
     # shellcheck disable=SC2086 # a setting is several words

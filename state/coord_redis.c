@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { DEADLINE_MIN_MS = 1000 };
+
 static struct efx_redis *redis_of(struct efx_coord *self)
 {
     return &((struct efx_redis_coord *)self)->redis;
@@ -31,9 +33,19 @@ static void take_lease(void *arg, const redisReply *array)
              (a->with_term && !efx_redis__is_u64(array->element[2], &a->lease->term));
 }
 
+/* A call that waits on a dead connection must leave time to renew over another: none takes longer
+ * than half of the lease that is kept here. */
+static void keep_pace(struct efx_redis *r, int64_t for_ms)
+{
+    int64_t ms = for_ms / 2 < DEADLINE_MIN_MS ? DEADLINE_MIN_MS : for_ms / 2;
+    ms = ms < r->conf.deadline_ms ? ms : r->conf.deadline_ms;
+    __atomic_store_n(&r->pool.deadline_ms, ms, __ATOMIC_RELAXED);
+}
+
 static enum efx_rc lease_run(struct efx_coord *self, struct efx_redis_eval *e,
                              struct lease_answer *a, int64_t for_ms, struct efx_err *err)
 {
+    keep_pace(redis_of(self), for_ms);
     uint64_t before_ns = boot_ns(self);
     enum efx_rc rc = efx_redis__eval_run(e, false, take_lease, a, err);
     if (a->bad) {

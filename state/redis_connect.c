@@ -1,8 +1,7 @@
-/* From a host's name to a connected socket, within a deadline. Names are asked for by glibc's own
- * thread, for a name server that does not answer must not hold a call up: what it is asked stays
+/* From a host's name to a connected socket, within a deadline. A name is asked for on a thread of
+ * its own, for a name server that does not answer must not hold a call up: what it is asked stays
  * with the link, and the next call looks again.
  */
-#define _GNU_SOURCE /* getaddrinfo_a */
 #include "redis_link.h"
 
 #include <errno.h>
@@ -11,12 +10,19 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 struct efx_redis_resolve {
-    struct gaicb ask;
+    pthread_t thread;
+    bool asked; /* there is a thread */
+    pthread_mutex_t lock;
+    pthread_cond_t answered; /* on the monotonic clock */
+    bool done;
+    int code;
+    struct addrinfo *result;
     struct addrinfo hints;
     char port[8];
     char host[256];
@@ -33,48 +39,70 @@ void efx_redis__resolve_end(struct efx_redis_pool *pool, struct efx_redis_link *
     if (r == NULL) {
         return;
     }
-    const struct gaicb *asked[] = {&r->ask};
-    (void)gai_cancel(&r->ask);
-    while (gai_error(&r->ask) == EAI_INPROGRESS) {
-        (void)gai_suspend(asked, 1, NULL); /* its bytes are in use until it is through */
+    if (r->asked) {
+        EFX_ASSERT(pthread_join(r->thread, NULL) == 0); /* as long as the name server is asked */
     }
-    if (r->ask.ar_result != NULL) {
-        freeaddrinfo(r->ask.ar_result);
+    if (r->result != NULL) {
+        freeaddrinfo(r->result);
     }
+    (void)pthread_cond_destroy(&r->answered);
+    (void)pthread_mutex_destroy(&r->lock);
     pool->mem->free(pool->mem, r, sizeof *r);
     link->resolve = NULL;
 }
 
+static void *ask(void *arg)
+{
+    struct efx_redis_resolve *r = arg;
+    struct addrinfo *result = NULL;
+    int code = getaddrinfo(r->host, r->port, &r->hints, &result);
+    EFX_ASSERT(pthread_mutex_lock(&r->lock) == 0);
+    r->done = true;
+    r->code = code;
+    r->result = code == 0 ? result : NULL;
+    EFX_ASSERT(pthread_cond_signal(&r->answered) == 0);
+    EFX_ASSERT(pthread_mutex_unlock(&r->lock) == 0);
+    return NULL;
+}
+
+/* An address is known at once; a name goes to the thread. */
 static enum efx_rc resolve_begin(struct efx_redis_pool *pool, struct efx_redis_link *link,
                                  struct efx_err *err)
 {
+    pthread_condattr_t attr;
+    if (strlen(pool->conf->host) >= sizeof link->resolve->host) {
+        return EFX_FAIL(err, EFX_ELIMIT, EFX_KIND_USER, 0, "the name of the host is too long");
+    }
     struct efx_redis_resolve *r = pool->mem->alloc(pool->mem, sizeof *r);
     if (r == NULL) {
         return EFX_FAIL(err, EFX_ENOMEM, EFX_KIND_ENV, 0, "no memory to connect");
     }
     memset(r, 0, sizeof *r);
-    if (strlen(pool->conf->host) >= sizeof r->host) {
-        pool->mem->free(pool->mem, r, sizeof *r);
-        return EFX_FAIL(err, EFX_ELIMIT, EFX_KIND_USER, 0, "the name of the host is too long");
-    }
+    EFX_ASSERT(pthread_mutex_init(&r->lock, NULL) == 0);
+    EFX_ASSERT(pthread_condattr_init(&attr) == 0);
+    EFX_ASSERT(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+    EFX_ASSERT(pthread_cond_init(&r->answered, &attr) == 0);
+    (void)pthread_condattr_destroy(&attr);
     (void)snprintf(r->host, sizeof r->host, "%s", pool->conf->host);
     (void)snprintf(r->port, sizeof r->port, "%u", (unsigned)(uint16_t)pool->conf->port);
     r->hints = (struct addrinfo){.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
     link->resolve = r;
-    int code = getaddrinfo(r->host, r->port, &r->hints, &r->ask.ar_result);
-    if (code == 0) {
+    if (getaddrinfo(r->host, r->port, &r->hints, &r->result) == 0) {
+        r->done = true;
         return EFX_OK;
     }
-    struct gaicb *ask[] = {&r->ask};
     r->hints.ai_flags = AI_ADDRCONFIG;
-    r->ask = (struct gaicb){.ar_name = r->host, .ar_service = r->port, .ar_request = &r->hints};
-    code = getaddrinfo_a(GAI_NOWAIT, ask, 1, NULL);
-    return code == 0 ? EFX_OK : no_host(pool, code, err);
+    int code = pthread_create(&r->thread, NULL, ask, r);
+    r->asked = code == 0;
+    return code == 0 ? EFX_OK
+                     : EFX_FAIL(err, EFX_EIO, EFX_KIND_ENV, 0, "%s: no thread to ask for it: %s",
+                                pool->where, strerror(code));
 }
 
 static enum efx_rc resolve(struct efx_redis_pool *pool, struct efx_redis_link *link,
                            uint64_t deadline_ns, struct efx_err *err)
 {
+    struct timespec until = {(time_t)(deadline_ns / 1000000000), (long)(deadline_ns % 1000000000)};
     if (link->resolve == NULL) {
         enum efx_rc rc = resolve_begin(pool, link, err);
         if (rc != EFX_OK) {
@@ -83,21 +111,21 @@ static enum efx_rc resolve(struct efx_redis_pool *pool, struct efx_redis_link *l
         }
     }
     struct efx_redis_resolve *r = link->resolve;
-    const struct gaicb *asked[] = {&r->ask};
-    while (r->ask.ar_result == NULL) {
-        int code = gai_error(&r->ask);
-        if (code != EAI_INPROGRESS && code != 0) {
-            efx_redis__resolve_end(pool, link);
-            return no_host(pool, code, err);
-        }
-        uint64_t now_ns = pool->world->clock->monotonic_ns(pool->world);
-        if (now_ns >= deadline_ns) {
-            return EFX_FAIL(err, EFX_EIO, EFX_KIND_ENV, 0,
-                            "%s: the name server did not answer in time", pool->where);
-        }
-        uint64_t left_ns = deadline_ns - now_ns;
-        struct timespec t = {(time_t)(left_ns / 1000000000), (long)(left_ns % 1000000000)};
-        (void)gai_suspend(asked, 1, &t);
+    int waited = 0;
+    EFX_ASSERT(pthread_mutex_lock(&r->lock) == 0);
+    while (!r->done && waited == 0) {
+        waited = pthread_cond_timedwait(&r->answered, &r->lock, &until);
+    }
+    bool done = r->done;
+    int code = r->code;
+    EFX_ASSERT(pthread_mutex_unlock(&r->lock) == 0);
+    if (!done) {
+        return EFX_FAIL(err, EFX_EIO, EFX_KIND_ENV, 0, "%s: the name server did not answer in time",
+                        pool->where);
+    }
+    if (code != 0) {
+        efx_redis__resolve_end(pool, link);
+        return no_host(pool, code, err);
     }
     return EFX_OK;
 }
@@ -139,7 +167,7 @@ enum efx_rc efx_redis__connect(struct efx_redis_pool *pool, struct efx_redis_lin
 {
     EFX_RET(resolve(pool, link, deadline_ns, err));
     enum efx_rc rc = EFX_EIO;
-    for (const struct addrinfo *a = link->resolve->ask.ar_result; a != NULL; a = a->ai_next) {
+    for (const struct addrinfo *a = link->resolve->result; a != NULL; a = a->ai_next) {
         rc = connect_one(pool, link, a, deadline_ns, err);
         if (rc == EFX_OK) {
             break;

@@ -30,7 +30,8 @@ static uint64_t now_ns(const struct efx_redis_pool *pool)
 
 uint64_t efx_redis__deadline(const struct efx_redis_pool *pool)
 {
-    return now_ns(pool) + (uint64_t)pool->conf->deadline_ms * 1000000;
+    int64_t ms = __atomic_load_n(&pool->deadline_ms, __ATOMIC_RELAXED);
+    return now_ns(pool) + (uint64_t)ms * 1000000;
 }
 
 enum efx_rc efx_redis__wait(struct efx_redis_pool *pool, struct efx_redis_link *link, short events,
@@ -408,6 +409,7 @@ enum efx_rc efx_redis__pool_open(struct efx_redis_pool *pool, const struct efx_s
     (void)pthread_condattr_destroy(&attr);
     pool->sync = s;
     pool->conf = conf;
+    pool->deadline_ms = conf->deadline_ms;
     pool->n_links = n_links < EFX_REDIS_LINKS_MAX ? n_links : EFX_REDIS_LINKS_MAX;
     for (uint32_t i = 0; i < pool->n_links; i++) {
         pool->link[i].fd = -1;

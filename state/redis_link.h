@@ -65,8 +65,9 @@ struct efx_redis_pool {
     struct efx_mem *mem;
     const struct efx_stores_conf *conf;
     struct efx_redis_tls *tls;
-    char where[160]; /* "redis 127.0.0.1:6379", for messages */
-    void *sync;      /* lock and condition */
+    char where[160];     /* "redis 127.0.0.1:6379", for messages */
+    int64_t deadline_ms; /* of a call; atomic */
+    void *sync;          /* lock and condition */
     uint32_t n_links;
     struct efx_redis_link link[EFX_REDIS_LINKS_MAX];
     uint64_t retry_at_ns; /* monotonic: no connecting before */

@@ -56,7 +56,10 @@ static enum efx_rc read_sealed(const struct dir *d, const char *name, struct efx
     if (rc != EFX_OK) {
         return rc == EFX_EPARSE ? damaged(d, name, err) : rc;
     }
-    EFX_RET(efx_dir__read(&d->app, name, EFX_SEAL_BYTES, out, err));
+    rc = efx_dir__read(&d->app, name, EFX_SEAL_BYTES, out, err);
+    if (rc != EFX_OK) {
+        return rc == EFX_ELIMIT ? damaged(d, name, err) : rc; /* longer than any is */
+    }
     struct efx_hash is = efx_state__hash((struct efx_bytes){out->p + at, out->n - at});
     return efx_state__hash_equal(&is, &seal->hash) ? EFX_OK : damaged(d, name, err);
 }

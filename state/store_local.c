@@ -169,6 +169,11 @@ static enum efx_rc get_manifest(struct efx_store *self, uint64_t no, struct efx_
         rc = EFX_FAIL(err, EFX_EPARSE, EFX_KIND_ENV, 0, "manifest %llu is damaged in its head",
                       (unsigned long long)no);
     }
+    if (rc == EFX_ELIMIT && info.epoch != 0 && info.n_bytes <= out->max - at) {
+        rc = EFX_FAIL(err, EFX_EPARSE, EFX_KIND_ENV, 0,
+                      "manifest %llu is damaged: it is longer than what was stored",
+                      (unsigned long long)no);
+    }
     if (rc == EFX_OK) {
         rc = efx_state__check_manifest(&info, (struct efx_bytes){out->p + at, out->n - at}, err);
     }

@@ -1,6 +1,6 @@
 /* Checkpoints in Redis. Chunks go as they are, many in one command and several commands on their
- * way at once: with appendfsync always a command costs one wait for the disk, whatever it carries.
- * The index of names is written before the chunks, so nothing is there that no list shows.
+ * way at once: with appendfsync always each costs one wait for the disk, whatever it carries. Their
+ * names go into the index in the same action, so nothing is there that no list shows.
  */
 #include "redis.h"
 
@@ -12,7 +12,7 @@
 
 enum {
     /* One MSET, and one exchange within a deadline. */
-    SET_BYTES = 4 * 1024 * 1024,
+    SET_BYTES = 2 * 1024 * 1024,
     EXCHANGE_BYTES = 16 * 1024 * 1024,
     EXCHANGE_CHUNKS = 1024,
     ENTRY_TEXT = 3 * (EFX_NO_TEXT + 1) + EFX_HASH_TEXT,
@@ -35,10 +35,15 @@ static void manifest_key(uint64_t no, char out[EFX_NO_TEXT + 10])
     efx_state__no_text(no, out + 9);
 }
 
+/* OK, QUEUED, or what EXEC did. */
 static enum efx_rc take_done(void *arg, uint32_t i, const redisReply *reply, struct efx_err *err)
 {
     (void)i;
-    return reply->type == REDIS_REPLY_STATUS || reply->type == REDIS_REPLY_INTEGER
+    for (size_t k = 0; reply->type == REDIS_REPLY_ARRAY && k < reply->elements; k++) {
+        EFX_RET(take_done(arg, i, reply->element[k], err));
+    }
+    return reply->type == REDIS_REPLY_STATUS || reply->type == REDIS_REPLY_INTEGER ||
+                   reply->type == REDIS_REPLY_ARRAY
                ? EFX_OK
                : efx_redis__failed(arg, reply, err);
 }
@@ -83,32 +88,40 @@ static enum efx_rc identity(struct efx_store *self, const struct efx_hash *from,
                  : rc;
 }
 
-/* One exchange: names, then chunks. */
+/* Names and chunks in one action, so that one wait for the disk does for both. */
+static void cmd_group(struct efx_redis *r, struct efx_redis_out *out,
+                      const struct efx_chunk_name *names, const struct efx_bytes *bytes, uint32_t n)
+{
+    char text[EFX_CHUNK_TEXT + 7], key[EFX_REDIS_KEY_MAX];
+    efx_redis__cmd(out, "MULTI", 0);
+    efx_redis__cmd(out, "ZADD", 1 + 2 * (size_t)n);
+    efx_redis__key(r, "chunks", key);
+    efx_redis__arg_z(out, key);
+    for (uint32_t i = 0; i < n; i++) {
+        efx_state__chunk_text(&names[i], text);
+        efx_redis__arg_z(out, "0");
+        efx_redis__arg_z(out, text);
+    }
+    efx_redis__cmd(out, "MSET", 2 * (size_t)n);
+    for (uint32_t i = 0; i < n; i++) {
+        chunk_key(&names[i], text);
+        efx_redis__key(r, text, key);
+        efx_redis__arg_z(out, key);
+        efx_redis__arg(out, bytes[i].p, bytes[i].n);
+    }
+    efx_redis__cmd(out, "EXEC", 0);
+}
+
 static enum efx_rc put_some(struct efx_redis *r, const struct efx_chunk_name *names,
                             const struct efx_bytes *bytes, uint32_t n, struct efx_err *err)
 {
     struct efx_redis_out out = {.mem = r->pool.mem};
-    char text[EFX_CHUNK_TEXT + 7], key[EFX_REDIS_KEY_MAX];
-    efx_redis__cmd(&out, "ZADD", 1 + 2 * (size_t)n);
-    efx_redis__key(r, "chunks", key);
-    efx_redis__arg_z(&out, key);
-    for (uint32_t i = 0; i < n; i++) {
-        efx_state__chunk_text(&names[i], text);
-        efx_redis__arg_z(&out, "0");
-        efx_redis__arg_z(&out, text);
-    }
     for (uint32_t from = 0, to = 0; from < n; from = to) {
         size_t size = 0;
         while (to < n && (to == from || size + bytes[to].n <= SET_BYTES)) {
             size += bytes[to++].n;
         }
-        efx_redis__cmd(&out, "MSET", 2 * (size_t)(to - from));
-        for (uint32_t i = from; i < to; i++) {
-            chunk_key(&names[i], text);
-            efx_redis__key(r, text, key);
-            efx_redis__arg_z(&out, key);
-            efx_redis__arg(&out, bytes[i].p, bytes[i].n);
-        }
+        cmd_group(r, &out, names + from, bytes + from, to - from);
     }
     enum efx_rc rc = efx_redis__call(r, &out, true, take_done, &r->pool, err);
     efx_redis__out_fini(&out);
@@ -228,6 +241,11 @@ static enum efx_rc get_manifest(struct efx_store *self, uint64_t no, struct efx_
     cmd_get(r, &ask, text);
     enum efx_rc rc = efx_redis__call(r, &ask, false, take_bytes, &g, err);
     efx_redis__out_fini(&ask);
+    if (rc == EFX_ELIMIT && g.info.no != 0 && g.info.n_bytes <= out->max - at) {
+        rc = EFX_FAIL(err, EFX_EPARSE, EFX_KIND_ENV, 0,
+                      "manifest %llu is damaged: it is longer than what was stored",
+                      (unsigned long long)no);
+    }
     if (rc == EFX_OK && g.info.no == 0) {
         rc = efx_state__absent_manifest(no, err);
     } else if (rc == EFX_OK && g.absent) {

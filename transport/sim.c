@@ -245,6 +245,7 @@ void efx_sim_destroy(struct efx_sim **psim)
         EFX_ASSERT(sim->members[i].nets == NULL);
         efx_tasks__fini(&sim->members[i].tasks);
     }
+    efx_sim__net_fini(sim);
     if (sim->wake_fd >= 0) {
         (void)close(sim->wake_fd);
     }

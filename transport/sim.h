@@ -21,6 +21,8 @@ struct efx_sim_member {
 };
 
 enum { EFX_SIM_NAMES_MAX = 256, EFX_SIM_NAME_BYTES = 96 };
+/* Blocks of messages are 512 << class bytes; so many bytes of them are kept for the next. */
+enum { EFX_SIM_CLASSES = 12, EFX_SIM_BLOCK_BYTES = 512, EFX_SIM_KEPT_BYTES = 16 << 20 };
 
 struct efx_sim_name { /* who listened under it last, alive or not */
     char address[EFX_SIM_NAME_BYTES];
@@ -35,6 +37,8 @@ struct efx_sim {
     uint32_t turn; /* real time: whose is next */
     int wake_fd;   /* real time */
     bool asleep;
+    void *spare_items[EFX_SIM_CLASSES]; /* chains */
+    size_t spare_bytes;
     uint32_t n_names;
     struct efx_sim_name names[EFX_SIM_NAMES_MAX];
     bool cut[EFX_SIM_MEMBERS_MAX][EFX_SIM_MEMBERS_MAX];
@@ -47,6 +51,7 @@ void efx_sim__at(struct efx_sim_member *m, struct efx_task *t, uint64_t at_ns);
 
 /* ---- links, for the faults ---- */
 
+void efx_sim__net_fini(struct efx_sim *sim);
 void efx_sim__net_kill(struct efx_sim_member *m);
 void efx_sim__net_cut(struct efx_sim_member *a, struct efx_sim_member *b, uint64_t break_after_ns);
 void efx_sim__net_heal(struct efx_sim_member *a, struct efx_sim_member *b);

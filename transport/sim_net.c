@@ -15,7 +15,7 @@
 
 #include <stdio.h>
 
-enum { BATCH = 64, STALL_ONE_IN = 200, STALL_TIMES = 20 };
+enum { BATCH = 4096, STALL_ONE_IN = 200, STALL_TIMES = 20 };
 enum { RETRY_NS = 200000000 };
 
 enum item_kind { ITEM_ACCEPTED = 1, ITEM_MESSAGE, ITEM_GONE };
@@ -70,9 +70,55 @@ static struct efx_sim *sim_of(const struct end *e)
 
 /* ---- ends and items ---- */
 
+static uint32_t class_of(size_t bytes)
+{
+    uint32_t k = 0;
+    while (k < EFX_SIM_CLASSES && (size_t)EFX_SIM_BLOCK_BYTES << k < bytes) {
+        k++;
+    }
+    return k;
+}
+
 static void item_free(struct efx_sim *sim, struct item *it)
 {
-    sim->o.mem->free(sim->o.mem, it, it->block_bytes);
+    uint32_t k = class_of(it->block_bytes);
+    if (k < EFX_SIM_CLASSES && sim->spare_bytes + it->block_bytes <= EFX_SIM_KEPT_BYTES) {
+        it->next = sim->spare_items[k];
+        sim->spare_items[k] = it;
+        sim->spare_bytes += it->block_bytes;
+    } else {
+        sim->o.mem->free(sim->o.mem, it, it->block_bytes);
+    }
+}
+
+static struct item *item_new(struct efx_sim *sim, enum item_kind kind, size_t more_bytes)
+{
+    size_t bytes = sizeof(struct item) + more_bytes;
+    uint32_t k = class_of(bytes);
+    struct item *it = k < EFX_SIM_CLASSES ? sim->spare_items[k] : NULL;
+    if (it != NULL) {
+        sim->spare_items[k] = it->next;
+        sim->spare_bytes -= it->block_bytes;
+        bytes = it->block_bytes;
+    } else {
+        bytes = k < EFX_SIM_CLASSES ? (size_t)EFX_SIM_BLOCK_BYTES << k : bytes;
+        it = sim->o.mem->alloc(sim->o.mem, bytes);
+    }
+    if (it != NULL) {
+        *it = (struct item){.kind = kind, .block_bytes = bytes};
+    }
+    return it;
+}
+
+void efx_sim__net_fini(struct efx_sim *sim)
+{
+    for (uint32_t k = 0; k < EFX_SIM_CLASSES; k++) {
+        while (sim->spare_items[k] != NULL) {
+            struct item *it = sim->spare_items[k];
+            sim->spare_items[k] = it->next;
+            sim->o.mem->free(sim->o.mem, it, it->block_bytes);
+        }
+    }
 }
 
 /* What lies in an inbox no longer waits for its sender. */
@@ -190,15 +236,6 @@ static void push(struct end *to, struct item *it)
     }
     to->last = it;
     arm(to);
-}
-
-static struct item *item_new(struct efx_sim *sim, enum item_kind kind, size_t more_bytes)
-{
-    struct item *it = sim->o.mem->alloc(sim->o.mem, sizeof *it + more_bytes);
-    if (it != NULL) {
-        *it = (struct item){.kind = kind, .block_bytes = sizeof *it + more_bytes};
-    }
-    return it;
 }
 
 static void push_word(struct end *to, enum item_kind kind, enum efx_rc why)

@@ -73,7 +73,8 @@ struct efx_task *efx_tasks__next_posted(struct efx_tasks *ts)
     struct efx_task *t = ts->ready;
     if (t != NULL) {
         ts->ready = t->next;
-        __atomic_store_n(&t->posted, false, __ATOMIC_RELEASE);
+        /* Not a mere store: it must see what those did who found the task posted already. */
+        (void)__atomic_exchange_n(&t->posted, false, __ATOMIC_ACQ_REL);
     }
     return t;
 }

@@ -250,7 +250,7 @@ static enum efx_rc tcp_send(struct efx_link *link, const struct efx_msg *msg)
     }
     t->counts.messages_out++;
     t->counts.bytes_out += n;
-    if (l->out != NULL && !l->writing) {
+    if (l->out != NULL && !l->writing && !l->turn.posted) { /* only this thread posts it */
         t->base.loop->vt->post(t->base.loop, &l->turn);
     }
     return EFX_OK;

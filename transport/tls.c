@@ -322,7 +322,10 @@ SSL *efx_tls__connect(struct efx_tls *tls, int fd, const char *host, uint64_t no
     if (is_ip(host)) {
         named = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
     } else {
-        named = SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
+        /* what SSL_set_tlsext_host_name is, but for a cast that drops const */
+        named = SSL_set1_host(ssl, host) == 1 &&
+                SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                         (void *)(uintptr_t)host) == 1;
     }
     if (!named) {
         SSL_free(ssl);

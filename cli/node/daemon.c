@@ -202,6 +202,7 @@ static int open_node(struct daemon *d)
         .session_hold_ms = s->session_hold_ms,
         .min_nodes = (uint32_t)s->min_nodes,
         .retain = (uint32_t)s->retain,
+        .certified = s->peer_ca[0] != '\0',
         .sessions_max = (uint32_t)s->session_max,
         .ended = ended,
         .log = node_said,
@@ -302,6 +303,10 @@ int daemon_run(struct daemon *d)
         d->loop->vt->timer_set(d->loop, &d->watch, in_ms(d, 0));
         efx_loop_real_run(d->loop);
         status = d->exit_status;
+        if (!efx_door_is_down(d->door)) { /* closing it would wait for them */
+            log_line(LOG_WARN, "calls that do not end are left behind");
+            _exit(status);
+        }
     }
     close_all(d);
     if (d->status != NULL) {

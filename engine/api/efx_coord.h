@@ -18,7 +18,8 @@
  * holder when to fall silent.
  *
  * Calls wait for their answer, at most as long as the coord's own deadline says (configured, 5 s
- * by default), on a thread that does nothing else.
+ * by default, but no longer than half of the lease that was taken or renewed last, or 1 s), on a
+ * thread that does nothing else.
  *
  *   Owner    names, values, records are borrowed for the call
  *   Errors   EFX_ESTALE: another lease or epoch, nothing was done: decide nothing, read the record.

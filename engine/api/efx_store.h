@@ -81,7 +81,8 @@ struct efx_store_vt {
     /* Many at once, on their way together; EFX_OK: all of them are there, and durable. */
     enum efx_rc (*put_chunks)(struct efx_store *self, const struct efx_chunk_name *names,
                               const struct efx_bytes *bytes, uint32_t n, struct efx_err *err);
-    /* Appends to *out. EFX_ELIMIT: does not fit, nothing was written. */
+    /* Appends to *out. EFX_ELIMIT: does not fit, nothing was written; who knows its size takes that
+     * for damage. */
     enum efx_rc (*get_chunk)(struct efx_store *self, const struct efx_chunk_name *name,
                              struct efx_writer *out, struct efx_err *err);
     /* Behind `after` in the order of (no, hash); NULL = from the first. *n: room, at most

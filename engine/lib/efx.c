@@ -194,6 +194,7 @@ static enum efx_rc make_app(struct efx *e, struct efx_err *err)
         o.n_shards = e->part->n_shards;
         o.n_workers = e->part->n_workers;
         o.member = e->part->member;
+        o.front = e->part->front;
         o.now_ms = e->part->now_ms != NULL ? e->part->now_ms : system_ms;
         o.now_arg = e->part->now_arg;
     }
@@ -400,6 +401,11 @@ static void give(void *arg, const struct efx_bobject *stream, const struct efx_r
     if (l->columns != NULL) {
         give_columns(l, stream, rows);
     }
+}
+
+void efx_lib_give(struct efx *app, uint32_t object, const struct efx_rows *rows)
+{
+    give(&app->listeners[object], app->program->objects[object], rows);
 }
 
 static struct listener *listen(struct efx *app, const char *stream)

@@ -18,6 +18,8 @@ const char *efx_lib_sql(const struct efx *app); /* the program's text */
 bool efx_lib_is_virtual(const struct efx *app);
 /* Rows of a stream as the engine has them; before efx_start. */
 void efx_lib_on(struct efx *app, uint32_t object, efx_app_out_fn fn, void *arg);
+/* Rows of a stream to those who listen to it here, as if its steps had run here. */
+void efx_lib_give(struct efx *app, uint32_t object, const struct efx_rows *rows);
 
 /* An app that runs on several members: this one's part of it. All members open the same text with
  * the same options; outputs of an ordered one come on member 0 alone. */
@@ -25,7 +27,8 @@ struct efx_lib_member {
     const struct efx_app_member *member; /* outlives the app */
     uint32_t n_shards;                   /* of all members */
     uint32_t n_workers;
-    int64_t (*now_ms)(void *arg); /* the tick's; NULL: the system's */
+    const struct efx_app_front *front; /* its steps run elsewhere; NULL: here */
+    int64_t (*now_ms)(void *arg);      /* the tick's; NULL: the system's */
     void *now_arg;
 };
 enum efx_code efx_lib_open_member(struct efx **out, const char *sql,

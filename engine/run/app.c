@@ -193,6 +193,9 @@ static enum efx_rc ensure_graph(struct efx_app *app, struct efx_err *err)
 
 enum efx_rc efx_app_start(struct efx_app *app, struct efx_err *err)
 {
+    if (app->opts.front != NULL) {
+        return EFX_OK;
+    }
     return ensure_graph(app, err);
 }
 
@@ -233,8 +236,14 @@ static enum efx_rc submit(struct efx_app *app, struct efx_builder *b)
 enum efx_rc efx_app_submit(struct efx_app *app)
 {
     struct efx_builder *b = app->builder;
+    const struct efx_app_front *front = app->opts.front;
     if (b->n_turns == 0) {
-        return status(app);
+        return front != NULL ? front->error(front->arg, NULL) : status(app);
+    }
+    if (front != NULL) {
+        enum efx_rc rc = front->submit(front->arg, b);
+        efx_builder_clear(b);
+        return rc;
     }
     app->builder = spare(app);
     return submit(app, b);
@@ -263,7 +272,7 @@ uint64_t efx_app_numbered(const struct efx_app *app)
 
 enum efx_rc efx_app_tick(struct efx_app *app)
 {
-    if (app->opts.virtual_clock) {
+    if (app->opts.virtual_clock || app->opts.front != NULL) {
         return EFX_OK;
     }
     int64_t now_ms = app->opts.now_ms(app->opts.now_arg);
@@ -319,6 +328,9 @@ enum efx_rc efx_app_release(struct efx_app *app)
 enum efx_rc efx_app_flush(struct efx_app *app)
 {
     EFX_RET(efx_app_submit(app));
+    if (app->opts.front != NULL) {
+        return app->opts.front->flush(app->opts.front->arg);
+    }
     efx_run__wait_done(app);
     return status(app);
 }
@@ -326,6 +338,9 @@ enum efx_rc efx_app_flush(struct efx_app *app)
 enum efx_rc efx_app_finish(struct efx_app *app, int64_t drain_ms)
 {
     EFX_RET(efx_app_submit(app));
+    if (app->opts.front != NULL) {
+        return app->opts.front->finish(app->opts.front->arg, drain_ms);
+    }
     if (app->holds) {
         EFX_RET(efx_run__release_all(app));
     }
@@ -344,6 +359,9 @@ enum efx_rc efx_app_finish(struct efx_app *app, int64_t drain_ms)
 
 enum efx_rc efx_app_error(const struct efx_app *app, struct efx_err *err)
 {
+    if (app->opts.front != NULL) {
+        return app->opts.front->error(app->opts.front->arg, err);
+    }
     if (atomic_load(&app->stopped) && err != NULL) {
         *err = app->err;
     }
@@ -392,16 +410,17 @@ struct efx_ctx *efx_app_ctx(struct efx_app *app)
 
 uint64_t efx_app_rows_in(const struct efx_app *app, uint32_t object)
 {
-    return app->rows_in[object];
+    const struct efx_app_front *front = app->opts.front;
+    return front != NULL ? front->rows_in(front->arg, object) : app->rows_in[object];
 }
 
-uint32_t efx_app_counts(struct efx_app *app, struct efx_app_count *out, uint32_t max)
+static uint32_t counts(struct efx_app *app, bool all, struct efx_app_count *out, uint32_t max)
 {
     const struct efx_program *p = app->plan->program;
     uint32_t n = 0;
     for (uint32_t o = 0; o <= p->n_objects; o++) {
         for (uint32_t k = 0; k < CODES; k++) {
-            uint64_t sum = app->ingest_errors[o * CODES + k];
+            uint64_t sum = all ? app->ingest_errors[o * CODES + k] : 0;
             for (uint32_t u = 0; u < app->n_units; u++) {
                 sum += app->units[u].error_counts[o * CODES + k];
             }
@@ -416,10 +435,21 @@ uint32_t efx_app_counts(struct efx_app *app, struct efx_app_count *out, uint32_t
                 (struct efx_app_count){o, "table.duplicates", 0, efx_op_table_duplicates(table)};
         }
     }
-    if (app->n_late_dropped > 0 && n < max) {
+    if (all && app->n_late_dropped > 0 && n < max) {
         out[n++] = (struct efx_app_count){EFX_NO_COL, "late", 0, app->n_late_dropped};
     }
     return n;
+}
+
+uint32_t efx_app_counts(struct efx_app *app, struct efx_app_count *out, uint32_t max)
+{
+    const struct efx_app_front *front = app->opts.front;
+    return front != NULL ? front->counts(front->arg, out, max) : counts(app, true, out, max);
+}
+
+uint32_t efx_app_shard_counts(struct efx_app *app, struct efx_app_count *out, uint32_t max)
+{
+    return counts(app, false, out, max);
 }
 
 void efx_app_node(struct efx_app *app, uint32_t node, struct efx_app_node *out)

@@ -18,6 +18,7 @@
  *   Errors   of the app (budget, error.strategy = fail): efx_app_error; later steps do nothing
  */
 struct efx_app;
+struct efx_app_count;
 
 typedef void (*efx_app_out_fn)(void *arg, const struct efx_bobject *stream,
                                const struct efx_rows *rows);
@@ -38,6 +39,21 @@ struct efx_app_member {
     void *arg;
 };
 
+/* An app whose steps run elsewhere: what its builder gathers is handed over, and what is asked of
+ * it is asked there. It has no graph of its own.
+ *
+ *   Errors  as of the calls of the same names
+ */
+struct efx_app_front {
+    void *arg;
+    enum efx_rc (*submit)(void *arg, const struct efx_builder *b); /* copies what it wants */
+    enum efx_rc (*flush)(void *arg);
+    enum efx_rc (*finish)(void *arg, int64_t drain_ms);
+    enum efx_rc (*error)(void *arg, struct efx_err *err);
+    uint64_t (*rows_in)(void *arg, uint32_t object);
+    uint32_t (*counts)(void *arg, struct efx_app_count *out, uint32_t max);
+};
+
 struct efx_app_opts {
     uint32_t n_shards;  /* >= 1; of all members */
     uint32_t n_workers; /* 0: whoever brings steps does all the work */
@@ -49,6 +65,7 @@ struct efx_app_opts {
     struct efx_mem *mem;          /* counts state */
     int64_t (*now_ms)(void *arg); /* system clock; not asked under the virtual one */
     void *now_arg;
+    const struct efx_app_front *front;   /* NULL: steps run here */
     const struct efx_app_member *member; /* NULL: all shards are here. Outlives the app */
 };
 
@@ -119,6 +136,8 @@ struct efx_app_count {
     uint64_t n;
 };
 uint32_t efx_app_counts(struct efx_app *app, struct efx_app_count *out, uint32_t max);
+/* Of the shards here alone: what numbering counts is the same at every member. */
+uint32_t efx_app_shard_counts(struct efx_app *app, struct efx_app_count *out, uint32_t max);
 uint64_t efx_app_rows_in(const struct efx_app *app, uint32_t object);
 /* For `explain --analyze`: rows, time and state of a node over all units. */
 struct efx_app_node {

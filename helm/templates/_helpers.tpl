@@ -68,6 +68,31 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- default (printf "%s-redis" (include "efx.fullname" .)) .Values.redis.auth.existingSecret -}}
 {{- end -}}
 
+{{- /* The token, if calls bear one. */ -}}
+{{- define "efx.tokenEnv" -}}
+{{- if .Values.auth.existingSecret -}}
+- name: EFX_TOKEN
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.auth.existingSecret }}
+      key: {{ .Values.auth.tokenKey }}
+{{- end -}}
+{{- end -}}
+
+{{- /* Secrets reach a node by its environment and this file, never by its command line, which others on the
+machine see. */ -}}
+{{- define "efx.config" -}}
+{{- if include "efx.hasRedis" . -}}
+persistence:
+  url: ${EFX_REDIS_URL}
+{{- end }}
+{{- if .Values.auth.existingSecret }}
+grpc:
+  auth:
+    token: ${EFX_TOKEN}
+{{- end }}
+{{- end -}}
+
 {{- /* EFX_REDIS_URL, and before it what it is put together from. A password is never in a manifest. */ -}}
 {{- define "efx.redisEnv" -}}
 {{- $x := .Values.externalRedis -}}
@@ -101,7 +126,8 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end -}}
 
 {{- /* What `efx cluster …` needs to speak to a member, as one line of a shell. */ -}}
-{{- define "efx.adminTls" -}}
+{{- define "efx.adminOptions" -}}
+{{- if .Values.auth.existingSecret }} --token "$EFX_TOKEN"{{ end -}}
 {{- if .Values.tls.secretName -}}
 {{- printf " --tls-ca /etc/efx/admin/ca.crt" -}}
 {{- if .Values.tls.clientCaSecret -}}

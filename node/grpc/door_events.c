@@ -317,9 +317,15 @@ static void add_feed(struct events *e, const char *stream)
     e->door->service->vt->subscribe(e->door->service, &how, &f->front, &f->node);
 }
 
-static bool is_public(const struct efx_bobject *o)
+/* Streams that some statement writes: what is only submitted its sender knows. */
+static bool is_public(const struct efx_program *p, const struct efx_bobject *o)
 {
-    return o->kind == EFX_OBJ_STREAM && o->partition == EFX_NO_COL && o->fault_of == NULL;
+    bool written = false;
+    for (uint32_t i = 0; i < p->n_stmts; i++) {
+        written = written || p->stmts[i]->target.object == o;
+    }
+    return written && o->kind == EFX_OBJ_STREAM && o->partition == EFX_NO_COL &&
+           o->fault_of == NULL;
 }
 
 static void subscribe_all(struct events *e, const struct efx_service_app *app,
@@ -330,7 +336,7 @@ static void subscribe_all(struct events *e, const struct efx_service_app *app,
     e->feeds = efx_mem_libc.alloc(&efx_mem_libc, e->feeds_max * sizeof *e->feeds);
     for (uint32_t i = 0; i < n; i++) {
         const struct efx_bobject *o = app->program->objects[i];
-        n_named += is_public(o) && wants(f, o->schema.name);
+        n_named += is_public(app->program, o) && wants(f, o->schema.name);
     }
     if (e->feeds == NULL || n_named == 0 ||
         (f != NULL && f->n_stream_names > 0 && n_named < f->n_stream_names)) {
@@ -342,7 +348,7 @@ static void subscribe_all(struct events *e, const struct efx_service_app *app,
     e->call->vt->hold(e->call);
     for (uint32_t i = 0; i < n; i++) {
         const struct efx_bobject *o = app->program->objects[i];
-        if (is_public(o) && wants(f, o->schema.name)) {
+        if (is_public(app->program, o) && wants(f, o->schema.name)) {
             add_feed(e, o->schema.name);
         }
     }

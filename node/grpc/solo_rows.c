@@ -87,6 +87,10 @@ void efx_solo__subscribe(struct efx_solo *a, struct efx_rows_call *c)
     } else if (o == NULL) {
         (void)snprintf(text, sizeof text, "there is no stream '%.100s'", c->text);
         end_with(a, c, EFX_EABSENT, 1201, text);
+    } else if (!efx_stream_at(a->efx, o->id)->is_derived) {
+        (void)snprintf(text, sizeof text, "nothing writes '%.100s': its rows are what is submitted",
+                       c->text);
+        end_with(a, c, EFX_ETYPE, 1207, text);
     } else if (c->level != EFX_LEVEL_ACCEPTED) {
         end_with(a, c, EFX_EDATA, 4009, "this node runs without a store: only level ACCEPTED");
     } else {

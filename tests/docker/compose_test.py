@@ -90,6 +90,14 @@ class Compose(unittest.TestCase):
 
 
 class Context(unittest.TestCase):
+    def test_the_image_is_built_with_every_library_that_the_tree_wants(self):
+        with open(ROOT + "/scripts/setup.sh", encoding="utf-8") as f:
+            packages = f.read().split("packages=(")[1].split("\n)")[0]
+        wanted = set(re.findall(r"[a-z][-a-z0-9.+]*-dev\b", re.sub("#.*", "", packages)))
+        self.assertGreater(len(wanted), 10)
+        there = set(re.findall(r"[a-z][-a-z0-9.+]*-dev\b", read("Dockerfile")))
+        self.assertEqual(wanted - there, {"libcmocka-dev", "libclang-rt-14-dev"})
+
     def test_every_folder_that_cmake_adds_is_sent_to_the_build(self):
         """Rooms without which the programs would not link must not be left out by .dockerignore."""
         with open(ROOT + "/.dockerignore", encoding="utf-8") as f:

@@ -2,8 +2,6 @@
  * pieces and however many rows a builder has room for. */
 #include "batch_in.h"
 
-#include <stdlib.h>
-
 static const struct efx_schema_col cols[] = {
     {"k", EFX_TYPE_STRING, false, false}, {"d", EFX_TYPE_DOUBLE, false, false},
     {"i", EFX_TYPE_INT, true, false},     {"l", EFX_TYPE_LONG, false, false},
@@ -71,7 +69,7 @@ static uint64_t meaning(const struct efx_bytes *pieces, uint32_t n, uint32_t tur
     uint64_t h = 1;
     efx_arena_init(&keep, &efx_mem_libc, SIZE_MAX);
     if (efx_builder_create(&keep, &efx_mem_libc, schemas, N_SCHEMAS, turns_max, &b) != EFX_OK) {
-        abort();
+        efx_panic(__FILE__, __LINE__, "no memory");
     }
     if (batch_in_open(&in, schemas, N_SCHEMAS, pieces, n, &err) == EFX_OK && in.n_rows < 20000) {
         enum efx_rc rc;
@@ -81,13 +79,13 @@ static uint64_t meaning(const struct efx_bytes *pieces, uint32_t n, uint32_t tur
             efx_builder_clear(b);
             rc = batch_in_fill(&in, b);
             if (rc != EFX_OK && rc != EFX_AGAIN) {
-                abort();
+                efx_panic(__FILE__, __LINE__, "fill failed");
             }
             turns += b->n_turns - b->n_clocks;
             h = builder_hash(b, h);
         } while (rc == EFX_AGAIN);
         if (turns != in.n_rows) {
-            abort(); /* a row was lost, or came twice */
+            efx_panic(__FILE__, __LINE__, "a row was lost, or came twice");
         }
     }
     batch_in_close(&in);
@@ -113,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct efx_bytes whole = {data + 1, n - 1};
     uint64_t a = meaning(&whole, 1, 4096), b = meaning(pieces, n_pieces, data[0] % 7 + 1);
     if (a != b) {
-        abort();
+        efx_panic(__FILE__, __LINE__, "pieces change what a message means");
     }
     return 0;
 }

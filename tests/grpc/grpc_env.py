@@ -38,7 +38,8 @@ class Node:
         self.log = os.path.join(self.folder, "node.log")
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [efx, "run", app, "--grpc", "127.0.0.1:0", "--output", self.out, *args],
+                [efx, "run", app, "--output", self.out]
+                + ([] if "--grpc" in args else ["--grpc", "127.0.0.1:0"]) + list(args),
                 stderr=log, stdin=subprocess.DEVNULL, env=env)
         self.address = self.wait_for(r"efx: gRPC on (\S+)")
 

@@ -48,6 +48,9 @@ static void make(struct made *m, bool nulls)
             uint64_t r = efx_test_rand(&seed);
             efx_bit_put(m->valid[c], i, !nulls || r % 3 != 0);
             r = cols[c].type == EFX_TYPE_BOOL ? r & 1 : r;
+            if (cols[c].type == EFX_TYPE_FLOAT) { /* signalling NaNs are not floats that travel */
+                r = (r & 0x7F800000) == 0x7F800000 ? r | 0x00400000 : r;
+            }
             if (efx_type_is_cell(cols[c].type)) {
                 make_cell((struct efx_cell *)data + i, cols[c].type);
             } else {

@@ -90,6 +90,10 @@ class Rendering:
         return found[0] if len(found) == 1 else found
 
     @property
+    def chart_config(self):
+        return self.get("ConfigMap", self.name + "-config")["data"]["chart.yaml"]
+
+    @property
     def deploy(self):
         return self.get("Job", "efx-deploy")["spec"]["template"]["spec"]["containers"][0]["command"][2]
 
@@ -108,6 +112,7 @@ MANY = {  # renderings that must be valid objects, by what they are about
     "address of redis in a secret": {"redis": {"enabled": False}, "externalRedis": {"urlSecret": "s"}},
     "tls": {"tls": {"secretName": "cert"}},
     "tls, all of it": {"tls": {**TLS, "adminSecret": "admin"}},
+    "token": {"auth": {"existingSecret": "token"}, "deploy": {"compatible": True}},
     "policies and monitor": {
         "networkPolicy": {"enabled": True, "grpcFrom": [{"namespaceSelector": {}}],
                           "httpFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
@@ -121,7 +126,8 @@ MANY = {  # renderings that must be valid objects, by what they are about
         "affinity": {"nodeAffinity": {}}, "antiAffinity": "none", "topologySpreadConstraints": [
             {"topologyKey": "rack", "maxSkew": 2, "whenUnsatisfiable": "DoNotSchedule"}]},
     "extras": {
-        "settings": {"session.hold": "60s", "loop.max_rows": 2000000, "a.b": True},
+        "settings": {"session.hold": "60s", "grpc.max_message_bytes": 2000000,
+                     "observability.logging.format": "json"},
         "configFile": "application:\n  shards: 2\n", "extraArgs": ["--seed=1"], "shards": 4,
         "extraEnv": [{"name": "A", "value": "b"}], "extraEnvFrom": [{"secretRef": {"name": "s"}}],
         "extraVolumes": [{"name": "in", "emptyDir": {}}],
@@ -147,6 +153,7 @@ REFUSED = [  # (values, a word of the reason)
     ({"service": {"type": "ExternalName"}}, "type"), ({"listenAddress": "host"}, "listenAddress"),
     ({"externalRedis": {"username": "a:b"}, "redis": {"enabled": False}}, "username"),
     ({"podDisruptionBudget": {"maxUnavailable": "one"}}, "maxUnavailable"),
+    ({"checkpoint": {"retain": 33}}, "retain"), ({"auth": {"token": "x"}}, "token"),
     ({"fullnameOverride": "Upper"}, "fullnameOverride"), ({"shards": 65}, "shards"),
     ({"cluster": {"minNodes": 4}}, "cluster.minNodes is 4, replicas only 3"),
     ({"redis": {"enabled": False}}, "3 replicas share their state in Redis"),
@@ -155,7 +162,7 @@ REFUSED = [  # (values, a word of the reason)
 ]
 OPTIONS = {  # of efx-node: docs/runtime.md
     "app", "join", "id", "listen-tcp", "listen-grpc", "listen-http", "advertise-tcp", "advertise-grpc",
-    "redis", "data", "tls-cert", "tls-key", "tls-ca", "peer-ca", "set", "config", "shards", "seed"}
+    "advertise-http", "data", "tls-cert", "tls-key", "tls-ca", "peer-ca", "set", "config", "shards", "seed"}
 
 
 class Chart(unittest.TestCase):
@@ -229,7 +236,7 @@ class Members(unittest.TestCase):
         self.assertNotIn("publishNotReadyAddresses", r.get("Service")["spec"])
 
     def test_seeds_are_members_that_exist(self):
-        for n, seeds in ((1, 1), (2, 2), (7, 3)):
+        for n, seeds in ((1, 1), (2, 2), (3, 3), (7, 3)):
             self.assertEqual(sum(a.startswith("--join") for a in Rendering({"replicas": n}).args), seeds)
 
     def test_a_majority_must_be_alive_unless_a_value_says_otherwise(self):
@@ -243,6 +250,7 @@ class Members(unittest.TestCase):
         self.assertEqual(r.setting("barrier.timeout"), "20s")
         self.assertIn("efx cluster drain \"$POD_NAME\" --to", r.pre_stop)
         self.assertIn("--timeout 60s", r.pre_stop)
+        self.assertIn("--timeout 50s", r.deploy)  # which hands over, too
 
     def test_liveness_does_not_look_at_the_store_readiness_does(self):
         node = Rendering().node
@@ -375,11 +383,39 @@ class Options(unittest.TestCase):
             for arg in [*r.args, *re.findall(r"--[a-z]+", r.node["command"][2])]:
                 self.assertIn(re.match(r"--([-a-z]+)", arg + " ").group(1), known)
 
+    def test_every_key_is_one_of_the_program_s(self):
+        if not os.path.exists(f"{BIN}/efx-node"):
+            self.fail("give the folder of the programs")
+        said = subprocess.run([BIN + "/efx-node", "--list-settings"], capture_output=True, text=True, check=True)
+        known = set(re.findall(r"^\s*([a-z_]+\.[a-z_.]+)", said.stdout, re.M))
+        for values in MANY.values():
+            r = Rendering(values)
+            keys = {a.split("=")[1] for a in r.args if a.startswith("--set=")}
+            self.assertLessEqual(keys | set(self.flat(yaml.safe_load(r.chart_config))), known)
+
+    def flat(self, tree, path=""):
+        for key, value in tree.items():
+            yield from self.flat(value, path + key + ".") if isinstance(value, dict) else [path + key]
+
+    def test_secrets_reach_the_program_by_its_environment_only(self):
+        r = Rendering(MANY["token"])
+        self.assertEqual(yaml.safe_load(r.chart_config), {
+            "persistence": {"url": "${EFX_REDIS_URL}"}, "grpc": {"auth": {"token": "${EFX_TOKEN}"}}})
+        self.assertIn("--config=/etc/efx/config/chart.yaml", r.args)
+        self.assertFalse([a for a in r.args if "$(EFX" in a])
+        for command in (r.pre_stop, r.deploy):
+            self.assertIn('--token "$EFX_TOKEN"', command)
+        self.assertIn("--compatible", r.deploy)
+        job = r.get("Job", "efx-deploy")["spec"]["template"]["spec"]["containers"][0]
+        self.assertEqual(job["env"], [r.env["EFX_TOKEN"]])
+        plain = Rendering()
+        self.assertNotIn("--compatible", plain.deploy)
+        self.assertNotIn("--token", plain.deploy + plain.pre_stop)
+
     def test_settings_become_set_and_numbers_stay_numbers(self):
         r = Rendering(MANY["extras"])
         self.assertEqual(r.setting("session.hold"), "60s")
-        self.assertEqual(r.setting("loop.max_rows"), "2000000")
-        self.assertEqual(r.setting("a.b"), "true")
+        self.assertEqual(r.setting("grpc.max_message_bytes"), "2000000")
         self.assertEqual(r.get("ConfigMap", "efx-config")["data"]["efx.yaml"], "application:\n  shards: 2\n")
         self.assertIn("--config=/etc/efx/config/efx.yaml", r.args)
         self.assertIn("--shards=4", r.args)
@@ -401,7 +437,7 @@ class Options(unittest.TestCase):
             self.assertIn("--tls-ca /etc/efx/admin/ca.crt --tls-cert /etc/efx/admin/tls.crt "
                           "--tls-key /etc/efx/admin/tls.key", command)
         r = Rendering(MANY["tls"])
-        self.assertTrue(r.pre_stop.endswith("--tls-ca /etc/efx/admin/ca.crt"))
+        self.assertTrue(r.pre_stop.endswith(" --tls-ca /etc/efx/admin/ca.crt"))
         self.assertFalse(any(a.startswith(("--tls-ca", "--peer-ca")) for a in r.args))
         self.assertNotIn("--tls", Rendering().pre_stop)
 
@@ -462,8 +498,11 @@ class Redis(unittest.TestCase):
     def test_one_member_runs_without(self):
         r = Rendering(MANY["one without redis"])
         self.assertFalse(r.has("StatefulSet", "efx-redis"))
-        self.assertFalse(any("redis" in a for a in r.args))
+        self.assertEqual(yaml.safe_load(r.chart_config), {})
         self.assertNotIn("EFX_REDIS_URL", r.env)
+        self.assertFalse([a for a in r.args if a.startswith("--join")])
+        self.assertIn("--app /etc/efx/app/app.sql", r.node["command"][2])
+        self.assertNotIn("if ", r.node["command"][2])
 
     def test_no_password_stands_in_a_manifest_but_the_secret(self):
         r = Rendering()

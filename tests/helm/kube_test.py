@@ -155,7 +155,8 @@ class Release(unittest.TestCase):
         with Watch(3) as watch:
             plane.helm("upgrade", "efx", CHART, *BASE, "--set", "image.tag=0.2.0")
         print(f"rolling upgrade {time.monotonic() - started:.1f} s", file=sys.stderr)
-        self.assertEqual(watch.ended, ["efx-2", "efx-1", "efx-0"])
+        # On a slow machine the controller may make a pod of the old revision once more and replace it again.
+        self.assertEqual(list(dict.fromkeys(watch.ended)), ["efx-2", "efx-1", "efx-0"])
         self.assertEqual(watch.least, 2)
         self.assertEqual({p["spec"]["containers"][0]["image"] for p in pods().values()}, {"efx:0.2.0"})
 

@@ -199,7 +199,7 @@ def others(run):
 
 class Faults(unittest.TestCase):
     def test_nothing_happens(self):
-        with Run(seed=1) as r:
+        with Run(seed=1, failure_ms=5000) as r:
             r.finish()
             self.assertEqual(sum(s.rewinds for s in r.sessions), 0)
 
@@ -261,7 +261,7 @@ class Faults(unittest.TestCase):
             r.finish()
 
     def test_a_member_drains_and_returns(self):
-        with Run(seed=9) as r:
+        with Run(seed=9, failure_ms=5000) as r:
             r.wait_committed(0.3)
             victim = others(r)[0]
             self.assertEqual(victim.term(), 0)
@@ -270,8 +270,17 @@ class Faults(unittest.TestCase):
             r.finish()
             self.assertEqual(sum(s.rewinds for s in r.sessions), 0)
 
+    def test_each_member_in_turn_drains_and_returns(self):
+        with Run(seed=11, failure_ms=5000) as r:
+            for node in r.cluster.nodes * 2:
+                self.assertEqual(node.term(), 0)
+                node.start()
+                wait_for(f"{node.name} is not ready", node.is_ready)
+            r.finish()
+            self.assertEqual(sum(s.rewinds for s in r.sessions), 0)
+
     def test_a_fourth_joins(self):
-        with Run(seed=10) as r:
+        with Run(seed=10, failure_ms=5000) as r:
             r.wait_committed(0.3)
             node = r.cluster.add_node()
             node.start()

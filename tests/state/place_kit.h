@@ -108,7 +108,7 @@ struct kit_test {
 #run_, run_, (kinds_)                                                                      \
     }
 
-KIT int kit_run(const struct kit_test *tests, size_t n_tests)
+KIT int kit_run(const struct kit_test *tests, size_t n_tests, bool in_memory)
 {
     static struct place kinds[] = {{.kind = MEMORY, .name = "memory"},
                                    {.kind = DIRECTORY, .name = "directory"},
@@ -128,7 +128,7 @@ KIT int kit_run(const struct kit_test *tests, size_t n_tests)
             }
         }
     }
-    kit_begin();
+    kit_begin(in_memory);
     server_start(&kit_plain, SERVER_PLAIN);
     server_start(&kit_tls, SERVER_TLS);
     int rc = _cmocka_run_group_tests("stores", all, n, NULL, NULL);

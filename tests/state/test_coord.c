@@ -320,5 +320,5 @@ int main(void)
         OVER(ANY, record__of_the_largest_size_goes_and_comes),
         OVER(DURABLE, epoch_and_terms__survive_a_restart),
     };
-    return kit_run(tests, sizeof tests / sizeof tests[0]);
+    return kit_run(tests, sizeof tests / sizeof tests[0], false);
 }

@@ -1,7 +1,7 @@
 /* What only Redis can do to us: it dies, hangs, forgets, is full, refuses; and what we ask. */
 #include "place_kit.h"
 
-#include <openssl/ssl.h>
+#include <pthread.h>
 
 #define CALL(p, method, ...)  (p)->store->vt->method((p)->store, __VA_ARGS__)
 #define COORD(p, method, ...) (p)->coord->vt->method((p)->coord, __VA_ARGS__)
@@ -121,6 +121,24 @@ static void server__that_hangs_ends_in_the_deadline(void **state)
     AGAIN(CALL(&p, put_chunks, &name, &large, 1, &err));
     AGAIN(commit(&p, 1, 2, "two", &err));
     noise_free(large);
+    place_close(&p);
+}
+
+/* With a deadline of minutes; the bound here is far from both. */
+static void call__never_outlasts_the_lease_it_is_about(void **state)
+{
+    struct place p;
+    uint8_t room[64];
+    struct efx_writer w = {.p = room, .max = sizeof room};
+    (void)state;
+    assert_ok(open_on(&p, "?deadline_ms=300000", NULL, &err));
+    p.leader = lease_of("leader", "a");
+    assert_ok(COORD(&p, take, &p.leader, 2000, bytes_of(""), &err));
+    KIT_MUST(kill(own.pid, SIGSTOP) == 0);
+    uint64_t before_ns = boot_ns();
+    assert_rc(EFX_EIO, COORD(&p, list, "", &w, &err));
+    assert_rc(EFX_EIO, COORD(&p, renew, &p.leader, 2000, bytes_of(""), &err));
+    assert_true(boot_ns() - before_ns < 100000000000);
     place_close(&p);
 }
 
@@ -418,6 +436,56 @@ static void host__that_is_not_there_is_named(void **state)
     assert_non_null(strstr(err.msg, "no-such-host.invalid"));
 }
 
+enum { THREADS = 6, PUTS = 40 };
+
+struct worker {
+    struct place *p;
+    uint64_t seed;
+    int failed;
+};
+
+static void *put_and_get(void *arg)
+{
+    struct worker *w = arg;
+    static const uint32_t sizes[] = {1, 3000, 300000};
+    for (uint64_t i = 0; i < PUTS; i++) {
+        struct efx_bytes b = noise(sizes[i % 3], w->seed * 1000 + i);
+        struct efx_chunk_name name = name_of(1, b);
+        struct efx_writer out = {.p = malloc(b.n), .max = b.n};
+        struct efx_lease lease = lease_of("member:x", "x");
+        w->failed += CALL(w->p, put_chunks, &name, &b, 1, NULL) != EFX_OK;
+        w->failed += COORD(w->p, take, &lease, 60000, bytes_of("v"), NULL) != EFX_OK;
+        w->failed += CALL(w->p, get_chunk, &name, &out, NULL) != EFX_OK;
+        w->failed += out.n != b.n || memcmp(out.p, b.p, b.n) != 0;
+        free(out.p);
+        noise_free(b);
+    }
+    return NULL;
+}
+
+static void threads__share_few_connections(void **state)
+{
+    struct place p;
+    struct worker workers[THREADS];
+    pthread_t thread[THREADS];
+    (void)state;
+    assert_ok(open_on(&p, "?connections=2&deadline_ms=60000", NULL, &err));
+    for (uint32_t i = 0; i < THREADS; i++) {
+        workers[i] = (struct worker){&p, i, 0};
+        KIT_MUST(pthread_create(&thread[i], NULL, put_and_get, &workers[i]) == 0);
+    }
+    for (uint32_t i = 0; i < THREADS; i++) {
+        KIT_MUST(pthread_join(thread[i], NULL) == 0);
+        assert_int_equal(workers[i].failed, 0);
+    }
+    redisReply *r = server_do(&own, "INFO clients");
+    const char *n = strstr(r->str, "connected_clients:");
+    assert_non_null(n);
+    assert_true(strtol(n + 18, NULL, 10) <= 4); /* two, one for leases, and this one */
+    freeReplyObject(r);
+    place_close(&p);
+}
+
 static void foreign_key__is_no_state(void **state)
 {
     struct place p;
@@ -440,6 +508,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         OWN(server__that_was_killed_and_is_back_goes_on),
         OWN(server__that_hangs_ends_in_the_deadline),
+        OWN(call__never_outlasts_the_lease_it_is_about),
         OWN(late_request__of_an_old_term_counts_before_or_never),
         OWN(server__that_forgot_is_noticed_by_its_identity),
         OWN(script__that_the_server_lost_is_sent_again),
@@ -449,12 +518,13 @@ int main(void)
         OWN(keys__are_those_of_the_layout),
         OWN(deleted__stays_readable_for_its_ttl),
         OWN(replicas__must_have_it_before_it_counts),
+        OWN(threads__share_few_connections),
         OWN(foreign_key__is_no_state),
         cmocka_unit_test(tls_and_rights__are_checked),
         cmocka_unit_test(certificate__must_be_for_the_host),
         cmocka_unit_test(host__that_is_not_there_is_named),
     };
-    kit_begin();
+    kit_begin(false);
     server_start(&kit_tls, SERVER_TLS);
     int rc = cmocka_run_group_tests_name("redis", tests, NULL, NULL);
     server_stop(&kit_tls, SIGTERM);

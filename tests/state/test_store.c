@@ -380,5 +380,5 @@ int main(void)
         OVER(DURABLE, everything__is_there_after_a_restart),
         OVER(LOCKED, place__belongs_to_one_process),
     };
-    return kit_run(tests, sizeof tests / sizeof tests[0]);
+    return kit_run(tests, sizeof tests / sizeof tests[0], false);
 }

@@ -362,6 +362,7 @@ void efx_grpc__call_open(struct efx_grpc_server *s, grpc_call *call,
     c->counted = !m->uncounted;
     s->n_objects++;
     s->n_calls += c->counted;
+    s->called_ns = efx_grpc__now_ns();
     grpc_op op = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
     op.data.recv_close_on_server.cancelled = &c->cancelled;
     EFX_ASSERT(start(c, &op, 1, &c->close));

@@ -71,7 +71,7 @@ const struct efx_grpc_vt *efx_grpc_entry(uint32_t abi);
 
 /* ---- server ---- */
 
-enum { SLOTS = 32, TICK_MS = 100, PATHS_MAX = 64 };
+enum { SLOTS = 32, TICK_MS = 100, PATHS_MAX = 64, LISTEN_ON_MS = 300, QUIET_MS = 2000 };
 
 struct slot { /* a call that may come */
     struct tag tag;
@@ -109,10 +109,11 @@ struct efx_grpc_server {
     struct tag wake;
     /* Draining. */
     struct efx_grpc_task drain_task;
-    _Atomic uint64_t drain_until_ns; /* 0 = runs */
-    bool draining, cancelled;
+    _Atomic uint64_t drain_until_ns, listen_until_ns; /* 0 = runs */
+    bool leaving, draining, cancelled;
     atomic_bool down;
-    uint32_t n_objects; /* calls whose memory is there */
+    uint32_t n_objects;         /* calls whose memory is there */
+    _Atomic uint64_t called_ns; /* when the last one came */
     _Atomic uint32_t n_calls;
     _Atomic uint64_t n_calls_refused, n_auth_refused, n_relistens;
     uint64_t tick_ns;

@@ -4,8 +4,12 @@
  * method is answered at once. Other threads reach the queue by `post`: a list under a lock and, if
  * the thread may sleep, an empty batch on a call that never goes anywhere.
  *
- *   runs ──drain──► GOAWAY, no new call ──every call over, or time is up: cancelled──► core down
+ *   runs ──drain──► LISTEN_ON_MS: calls are still taken, while clients that watch health go
+ *        ──► GOAWAY, no new call ──every call over, or time is up: cancelled──► core down
  *        ──nobody holds a call──► queue shut down ──► thread ends
+ *
+ * A call that is under way when the core is shut down is cancelled, whatever it asked; hence the
+ * pause, unless nobody has called for QUIET_MS.
  *
  *   Source   dependencies.md §1.3, numbers 12 to 14, 19, 20, 24 to 28
  */
@@ -227,15 +231,16 @@ void efx_grpc__post(struct efx_grpc_server *s, struct efx_grpc_task *t)
 static void start_drain(void *arg)
 {
     struct efx_grpc_server *s = arg;
-    s->draining = true;
-    for (struct core *c = s->cores; c != NULL; c = c->next) {
-        efx_grpc__core_stop(c);
-    }
+    s->leaving = true;
 }
 
 void efx_grpc__drain(struct efx_grpc_server *s, uint64_t ms)
 {
-    s->drain_until_ns = efx_grpc__now_ns() + ms * 1000000 + 1;
+    uint64_t now_ns = efx_grpc__now_ns();
+    bool quiet = s->n_calls == 0 && now_ns - s->called_ns > (uint64_t)QUIET_MS * 1000000;
+    uint64_t on_ms = quiet ? 0 : ms / 2 < LISTEN_ON_MS ? ms / 2 : LISTEN_ON_MS;
+    s->listen_until_ns = now_ns + on_ms * 1000000 + 1;
+    s->drain_until_ns = now_ns + ms * 1000000 + 1;
     efx_grpc__post(s, &s->drain_task);
 }
 
@@ -246,6 +251,12 @@ bool efx_grpc__is_down(const struct efx_grpc_server *s)
 
 static void check_drain(struct efx_grpc_server *s, uint64_t now_ns)
 {
+    if (s->leaving && !s->draining && now_ns >= s->listen_until_ns) {
+        s->draining = true;
+        for (struct core *c = s->cores; c != NULL; c = c->next) {
+            efx_grpc__core_stop(c);
+        }
+    }
     if (s->draining && !s->cancelled && now_ns >= s->drain_until_ns) {
         s->cancelled = true;
         for (struct core *c = s->cores; c != NULL; c = c->next) {
@@ -261,11 +272,13 @@ static void check_drain(struct efx_grpc_server *s, uint64_t now_ns)
 static void tick(struct efx_grpc_server *s)
 {
     uint64_t now_ns = efx_grpc__now_ns();
+    if (s->leaving) {
+        check_drain(s, now_ns);
+    }
     if (now_ns - s->tick_ns < (uint64_t)TICK_MS * 1000000) {
         return;
     }
     s->tick_ns = now_ns;
-    check_drain(s, now_ns);
     efx_grpc__server_tick_files(s, now_ns);
     if (s->how.tick != NULL) {
         s->how.tick(s->how.arg);
@@ -289,7 +302,7 @@ static void *run(void *arg)
     struct efx_grpc_server *s = arg;
     while (!is_over(s)) {
         grpc_event e =
-            grpc_completion_queue_next(s->cq, efx_grpc__in_ms(s->draining ? 5 : TICK_MS), NULL);
+            grpc_completion_queue_next(s->cq, efx_grpc__in_ms(s->leaving ? 5 : TICK_MS), NULL);
         if (e.type == GRPC_OP_COMPLETE) {
             struct tag *t = e.tag;
             t->fn(t, e.success != 0);
