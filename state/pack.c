@@ -88,9 +88,19 @@ static bool get_word(struct unpacking *u, uint32_t tag)
     if ((size_t)(u->end - u->p) < k || u->at >= u->n) {
         return false;
     }
-    for (uint32_t i = 0; i < WORD; i++) {
-        if ((tag >> i & 1) != 0) {
-            w |= (uint64_t)*u->p++ << (8 * i);
+    if (u->end - u->p >= WORD) { /* tags are no pattern: a branch a byte would be guessed wrong */
+        const uint8_t *p = u->p;
+        for (uint32_t i = 0; i < WORD; i++) {
+            uint32_t bit = tag >> i & 1;
+            w |= (uint64_t)(*p & (0u - bit)) << (8 * i);
+            p += bit;
+        }
+        u->p = p;
+    } else {
+        for (uint32_t i = 0; i < WORD; i++) {
+            if ((tag >> i & 1) != 0) {
+                w |= (uint64_t)*u->p++ << (8 * i);
+            }
         }
     }
     size_t left = u->n - u->at;

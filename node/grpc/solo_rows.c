@@ -43,7 +43,7 @@ static void end_with(struct efx_solo *a, struct efx_rows_call *c, enum efx_rc rc
                      const char *text)
 {
     struct efx_err why = {.rc = rc, .kind = EFX_KIND_USER, .code = code};
-    (void)snprintf(why.msg, sizeof why.msg, "%s", text);
+    (void)snprintf(why.msg, sizeof why.msg, "%.*s", (int)sizeof why.msg - 1, text);
     end(a, c, &why);
 }
 
