@@ -117,6 +117,20 @@ void node_ask_drained(struct efx_node *n)
     finish(n, is_drain, 0, &ok);
 }
 
+static bool is_sent(const struct node_operation *o, uint64_t no)
+{
+    (void)no;
+    return o->sent;
+}
+
+/* Whoever was asked may not be there any more. */
+void node_ask_leader_changed(struct efx_node *n)
+{
+    struct efx_err again = {
+        .rc = EFX_AGAIN, .kind = EFX_KIND_ENV, .msg = "the leader has changed: ask again"};
+    finish(n, is_sent, 0, &again);
+}
+
 /* ---- at the leader ---- */
 
 static const struct node_member *member_by_id(const struct efx_node *n, const char *id)
@@ -296,46 +310,99 @@ void node_ask_message(struct efx_node *n, const char *from, enum node_kind kind,
 
 /* ---- leaving (C17) ---- */
 
-struct leaving {
+/* Asks whoever leads, again after a change of epoch or leader, until barrier.timeout is over. The
+ * answer to a drain is the record without this node (node.c). */
+struct node_leaving {
     struct efx_operation_front front;
     struct efx_node *node;
+    struct efx_task again;
+    uint64_t until_ns;
+    bool asked;
+    char why[EFX_ERR_MSG_BYTES]; /* what the last one said */
 };
+
+enum { LEAVE_AGAIN_MS = 50 };
+
+static void leave_end(struct efx_node *n, const struct efx_err *why)
+{
+    void (*fn)(void *arg, const struct efx_err *w) = n->left;
+    n->left = NULL;
+    if (fn != NULL) {
+        fn(n->left_arg, why);
+    }
+}
+
+static void leave_later(struct node_leaving *l)
+{
+    struct efx_loop *loop = l->node->conf.loop;
+    loop->vt->timer_set(loop, &l->again, node_now_ns(l->node) + LEAVE_AGAIN_MS * 1000000ULL);
+}
 
 static void left(struct efx_operation_front *self, const struct efx_operation_done *done,
                  const struct efx_err *why)
 {
-    struct leaving *l = (struct leaving *)self;
+    struct node_leaving *l = (struct node_leaving *)self;
     struct efx_node *n = l->node;
     (void)done;
-    efx_mem_libc.free(&efx_mem_libc, l, sizeof *l);
-    if (n->left == NULL || (why->rc == EFX_OK && n->record->n_members > 1)) {
-        return; /* the record without this node says it (node.c) */
+    l->asked = false;
+    if (why->rc == EFX_OK && n->record->n_members == 1) {
+        leave_end(n, why);
+    } else if (why->rc != EFX_OK) {
+        memcpy(l->why, why->msg, sizeof l->why);
     }
-    void (*fn)(void *arg, const struct efx_err *w) = n->left;
-    n->left = NULL;
-    fn(n->left_arg, why);
+}
+
+static void leave_ask(void *arg)
+{
+    struct node_leaving *l = arg;
+    struct efx_node *n = l->node;
+    if (n->left == NULL) {
+        return;
+    }
+    if (node_now_ns(n) >= l->until_ns) {
+        struct efx_err late = {.rc = EFX_EIO, .kind = EFX_KIND_ENV};
+        (void)snprintf(late.msg, sizeof late.msg, "not in barrier.timeout%s%.150s",
+                       l->why[0] != '\0' ? ": " : "", l->why);
+        leave_end(n, &late);
+        return;
+    }
+    if (!l->asked && n->phase == NODE_RUNNING) {
+        bool last = n->record->n_members == 1;
+        struct node_operation *o = operation_new(last ? EFX_OP_CHECKPOINT : EFX_OP_DRAIN,
+                                                 n->conf.loop->vt->random(n->conf.loop));
+        o->front = &l->front;
+        l->asked = true;
+        request(n, o, false, last ? "" : n->me.name);
+    }
+    leave_later(l);
 }
 
 void efx_node_leave(struct efx_node *n, void (*done)(void *arg, const struct efx_err *why),
                     void *arg)
 {
     struct efx_err ok = {.rc = EFX_OK};
-    if (n->phase != NODE_RUNNING || n->store == NULL) {
+    if ((n->phase != NODE_RUNNING && n->phase != NODE_LOADING) || n->store == NULL || n->leaving) {
         done(arg, &ok);
         return;
     }
     n->leaving = true;
     n->left = done;
     n->left_arg = arg;
-    struct leaving *l = efx_mem_libc.alloc(&efx_mem_libc, sizeof *l);
+    struct node_leaving *l = EFX_NEW(&n->arena, struct node_leaving);
     EFX_ASSERT(l != NULL);
-    *l = (struct leaving){.front = {left}, .node = n};
-    bool last = n->record->n_members == 1;
-    struct node_operation *o = operation_new(last ? EFX_OP_CHECKPOINT : EFX_OP_DRAIN,
-                                             n->conf.loop->vt->random(n->conf.loop));
-    o->front = &l->front;
+    *l = (struct node_leaving){.front = {left}, .node = n, .again = {.fn = leave_ask, .arg = l}};
+    l->until_ns = node_now_ns(n) + (uint64_t)n->conf.barrier_timeout_ms * 1000000;
+    n->leave = l;
     node_calls_ack(n, true); /* says `moving` */
-    request(n, o, false, last ? "" : n->me.name);
+    leave_ask(l);
+}
+
+/* Before the node is destroyed. */
+void node_ask_fini(struct efx_node *n)
+{
+    if (n->leave != NULL) {
+        n->conf.loop->vt->cancel(n->conf.loop, &n->leave->again);
+    }
 }
 
 /* ---- questions ---- */

@@ -204,10 +204,14 @@ void node_adopt(struct efx_node *n, struct efx_bytes bytes)
         return;
     }
     uint64_t old_channel = n->record == NULL ? 0 : n->record->channel;
+    bool other_leader = n->record != NULL && strcmp(n->record->leader, r->leader) != 0;
     bool was_in = n->phase == NODE_RUNNING || n->phase == NODE_LOADING;
     become(n, r, &arena);
     n->adopted_ns = node_now_ns(n);
     n->leaderless_ns = 0;
+    if (other_leader) {
+        node_ask_leader_changed(n);
+    }
     if (n->self == EFX_MEMBERS_MAX) {
         outside(n);
         node_service_status(n);
@@ -567,6 +571,7 @@ void efx_node_destroy(struct efx_node **n_of)
     }
     n->conf.ended = NULL;
     node_end(n, &why);
+    node_ask_fini(n);
     node_drop_epoch(n);
     node_worker_destroy(&n->coord_worker);
     node_worker_destroy(&n->store_worker);

@@ -221,6 +221,7 @@ struct efx_node {
     bool leaving;
     void (*left)(void *arg, const struct efx_err *why);
     void *left_arg;
+    struct node_leaving *leave; /* NULL: nobody asked for it */
 
     /* service.c */
     pthread_mutex_t lock; /* of what follows */
@@ -349,6 +350,8 @@ void node_ask_end(struct efx_node *n, const struct efx_err *why);
 void node_ask_decided(struct efx_node *n, uint64_t no, bool stands);
 void node_ask_switched(struct efx_node *n);
 void node_ask_drained(struct efx_node *n); /* this node is out, as was asked */
+void node_ask_leader_changed(struct efx_node *n);
+void node_ask_fini(struct efx_node *n);
 
 /* service.c */
 void node_service_init(struct efx_node *n);

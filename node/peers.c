@@ -4,7 +4,7 @@
 
 enum {
     PROTOCOL = 1,
-    /* u64 number on its way (0: has none), u64 greatest number had of the other way, u64 it */
+    /* u64 number on its way (0: has none), u64 greatest had of the other way, u64 that way */
     HEAD_BYTES = 24,
     RETRY_NS = 50 * 1000 * 1000,
     FRAME_BYTES_MAX = 32 * 1024 * 1024, /* between nodes (runtime.md §4) */

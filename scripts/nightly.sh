@@ -19,7 +19,7 @@ note() { # NAME RC
 scripts/build.sh asan differential || exit 1
 seed=$(date +%s)
 echo "differential: seeds from $seed"
-build/asan/bin/differential --seed "$seed" --programs 100000000 --seconds $((seconds / 2)) --all
+build/asan/bin/differential --seed "$seed" --programs 100000000 --seconds $((seconds / 4)) --all
 note differential $?
 
 scripts/build.sh fuzz || exit 1
@@ -28,6 +28,11 @@ FUZZ_SECONDS=$((seconds / 2 / ${#targets[@]})) scripts/check.sh fuzz
 note fuzz $?
 
 scripts/build.sh release || exit 1
+echo "faults: seeds from $seed"
+/usr/bin/python3 tests/node/faults_test.py build/release/bin --seed "$seed" --random 1000000 \
+    --seconds $((seconds / 4))
+note "faults on clusters" $?
+
 build/release/bin/bench --reps 1
 note "benchmark rows, one shard" $?
 build/release/bin/bench --reps 1 --shards 2
