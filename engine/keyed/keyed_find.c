@@ -13,7 +13,7 @@
  */
 #include "keyed_in.h"
 
-enum { SLOTS_FIRST = 8, POOL_FROM_BYTES = 512 * 1024, NEAR_BYTES = 512 * 1024 };
+enum { SLOTS_FIRST = 8, SLOTS_SMALL = 64, POOL_FROM_BYTES = 512 * 1024, NEAR_BYTES = 1024 * 1024 };
 enum { SPAN = 16, HASHES = KEY_BLOCK_ROWS + 2 * SPAN };
 
 #define FIND_INLINE static inline __attribute__((always_inline))
@@ -163,13 +163,20 @@ static uint32_t probe(const struct efx_keyed *t, const struct efx_keyed_slots *g
     return i;
 }
 
+/* Small arrays are half empty: there it costs little and saves looks. */
+static bool is_full(const struct efx_keyed_slots *g)
+{
+    uint32_t len = g->mask + 1, n = (uint32_t)g->n + 1;
+    return len <= SLOTS_SMALL ? n * 2 > len : n * 4 > len * 3;
+}
+
 enum efx_rc efx_keyed__id_of(struct efx_keyed *t, uint64_t h, const uint8_t *key, uint32_t *id,
                              uint32_t *n_new)
 {
     struct efx_keyed_slots *g = &t->group[efx_hash_key_group(h)];
     uint32_t i = probe(t, g, h, key);
     if (g->slot[i] == 0) {
-        if (((uint32_t)g->n + 1) * 4 > (g->mask + 1) * 3) {
+        if (is_full(g)) {
             EFX_RET(group_grow(t, g));
             i = probe(t, g, h, key);
         }
@@ -207,7 +214,9 @@ FIND_INLINE uint32_t guess(const struct efx_keyed *t, uint64_t h)
     const struct efx_keyed_slots *g = &t->group[efx_hash_key_group(h)];
     uint32_t tag = (uint32_t)h, s = tag & g->mask;
     uint64_t first = g->slot[s], second = g->slot[(s + 1) & g->mask];
-    uint64_t slot = first >> 32 == tag ? first : second;
+    uint64_t is_first =
+        -(uint64_t)(first >> 32 == tag); /* no branch: which one is anybody's guess */
+    uint64_t slot = second ^ ((first ^ second) & is_first);
     if (__builtin_expect(slot == 0 || slot >> 32 != tag, 0)) {
         for (slot = first; slot != 0 && slot >> 32 != tag; slot = g->slot[s]) {
             s = (s + 1) & g->mask;
