@@ -226,14 +226,14 @@ static bool stretch_find(const struct win_time *w, const struct efx_step *step,
 /* At most n_max rows from the front on that are due until due_ms and lie in one segment leave;
  * returns how many. */
 static uint32_t front_leaves(struct win_time *w, int64_t due_ms, uint32_t n_max,
-                             const uint32_t **group)
+                             const int64_t **dues, const uint32_t **group)
 {
-    const int64_t *due;
     uint32_t n = 0, most;
     if (w->front_due > due_ms || n_max == 0) {
         return 0;
     }
-    most = efx_log_stretch(w->held.log, w->front, &due, group);
+    most = efx_log_stretch(w->held.log, w->front, dues, group);
+    const int64_t *due = *dues;
     most = w->entered - w->front < most ? (uint32_t)(w->entered - w->front) : most;
     most = most < n_max ? most : n_max;
     while (n < most && due[n] <= due_ms) {
@@ -428,9 +428,10 @@ static enum efx_rc slide_stretch(struct win_time *w, const struct slice *s,
 {
     struct efx_slide *out = o->out;
     const uint32_t *group;
+    const int64_t *due;
     for (uint32_t n; w->front_due <= st->due_ms; out->n += n) {
         uint64_t number = w->front;
-        n = front_leaves(w, st->due_ms, EFX_SLIDE_MAX - out->n, &group);
+        n = front_leaves(w, st->due_ms, EFX_SLIDE_MAX - out->n, &due, &group);
         if (n == 0) {
             return EFX_AGAIN;
         }
@@ -584,6 +585,33 @@ static enum efx_rc flow_one(struct win_time *w, const struct efx_step *step,
                    : EFX_OK;
 }
 
+/* Rows of one time. EFX_AGAIN: no room for those from *i on. */
+static enum efx_rc flow_stretch(struct win_time *w, const struct efx_step *step,
+                                const struct stretch *st, const struct slice *s, uint32_t *i,
+                                struct flow *f)
+{
+    struct efx_flow *out = f->out;
+    const uint32_t *group;
+    const int64_t *due;
+    for (uint32_t n; w->front_due <= st->due_ms; out->n_left += n) {
+        uint64_t number = w->front;
+        n = front_leaves(w, st->due_ms, EFX_SLIDE_MAX - 1 - out->n_left, &due, &group);
+        if (n == 0) {
+            return EFX_AGAIN;
+        }
+        for (uint32_t k = 0; k < n; k++) {
+            f->number[out->n_left + k] = number + k;
+            out->moment[out->n_left + k] = win_timer_moment(step, w->how.rank, due[k]);
+        }
+    }
+    for (uint32_t k = *i; k < st->until; k++) {
+        out->before[out->n++] = out->n_left;
+    }
+    stretch_enters(w, s, *i, st->until - *i);
+    *i = st->until;
+    return EFX_OK;
+}
+
 static enum efx_rc time_flow(struct efx_window *self, const struct efx_step *step,
                              struct efx_rows *rows, struct efx_flow *out)
 {
@@ -595,8 +623,14 @@ static enum efx_rc time_flow(struct efx_window *self, const struct efx_step *ste
     struct flow f = {out, efx_scratch(w->how.ctx, EFX_SLIDE_MAX * sizeof *f.number)};
     out->n = out->n_left = 0;
     EFX_RET(slice_add(w, step, rows, &s));
-    for (; i < s.n && rc == EFX_OK && out->n_left < EFX_SLIDE_MAX - 1; i += rc == EFX_OK) {
-        rc = flow_one(w, step, rows, &s, i, &f);
+    while (i < s.n && rc == EFX_OK && out->n_left < EFX_SLIDE_MAX - 1) {
+        struct stretch st;
+        if (stretch_find(w, step, rows, &s, i, &st)) {
+            rc = flow_stretch(w, step, &st, &s, &i, &f);
+        } else {
+            rc = flow_one(w, step, rows, &s, i, &f);
+            i += rc == EFX_OK;
+        }
     }
     if (rc < 0) {
         return rc;
