@@ -6,7 +6,8 @@
  *   key      ▶                               compared; who is not there is made
  *
  * So two cache misses of a row are waited for while other rows are worked on. A table that fits the
- * near caches asks for nothing ahead: there the asking costs more than the misses.
+ * near caches asks for nothing ahead, nor does who brings few keys: there the asking costs more than
+ * the misses.
  *
  * The first two slots of a key are looked at without a branch: at half load they hold most keys,
  * but which of the two cannot be foretold.
@@ -277,8 +278,9 @@ FIND_INLINE enum efx_rc block(struct efx_keyed *t, uint64_t *h, const uint8_t *k
 FIND_INLINE enum efx_rc block_as(struct efx_keyed *t, uint64_t *h, const uint8_t *key, uint32_t n,
                                  uint32_t *id, uint32_t *n_new, uint32_t words, bool makes)
 {
-    return t->used_bytes > NEAR_BYTES ? block(t, h, key, n, id, n_new, words, makes, true)
-                                      : block(t, h, key, n, id, n_new, words, makes, false);
+    return t->used_bytes > NEAR_BYTES && n > SPAN
+               ? block(t, h, key, n, id, n_new, words, makes, true)
+               : block(t, h, key, n, id, n_new, words, makes, false);
 }
 
 /* ---- a batch of keys */
