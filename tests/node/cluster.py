@@ -182,7 +182,7 @@ class Cluster:
         return self
 
     def __exit__(self, kind, value, trace):
-        if kind is not None:
+        if kind is not None and issubclass(kind, Exception):
             print(self.story(), flush=True)
         self.close()
 
