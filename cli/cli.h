@@ -18,6 +18,9 @@ extern const struct command cmd_run, cmd_check, cmd_explain, cmd_test, cmd_bench
     cmd_subscribe, cmd_query, cmd_cluster, cmd_state, cmd_help;
 extern const struct command *const cli_commands[]; /* ends with NULL */
 
+/* For printf's %-*s, which counts bytes: width for a text to fill so many columns. */
+int cli_width(const char *text, int columns);
+
 /* One line on standard error; returns the status. */
 int cli_fail(enum cli_status status, const char *fmt, ...) EFX_PRINTF(2, 3);
 

@@ -172,7 +172,8 @@ static void print_status(const Eventflux__V1__StatusResponse *s)
 
 static int status(struct cluster *c, const char *arg)
 {
-    Eventflux__V1__StatusRequest ask = EVENTFLUX__V1__STATUS_REQUEST__INIT;
+    Eventflux__V1__StatusRequest ask;
+    eventflux__v1__status_request__init(&ask);
     ProtobufCMessage *m;
     (void)arg;
     int rc = remote_unary(&c->remote, "/eventflux.v1.EventFlux/Status", &ask.base,
@@ -193,7 +194,8 @@ static int status(struct cluster *c, const char *arg)
 
 static int checkpoint(struct cluster *c, const char *arg)
 {
-    Eventflux__V1__CheckpointRequest ask = EVENTFLUX__V1__CHECKPOINT_REQUEST__INIT;
+    Eventflux__V1__CheckpointRequest ask;
+    eventflux__v1__checkpoint_request__init(&ask);
     ProtobufCMessage *m;
     (void)arg;
     ask.full = c->opts->full;
@@ -212,7 +214,8 @@ static int checkpoint(struct cluster *c, const char *arg)
 
 static int drain(struct cluster *c, const char *arg)
 {
-    Eventflux__V1__DrainRequest ask = EVENTFLUX__V1__DRAIN_REQUEST__INIT;
+    Eventflux__V1__DrainRequest ask;
+    eventflux__v1__drain_request__init(&ask);
     ProtobufCMessage *m;
     ask.node = remote_text(arg);
     int rc = remote_unary(&c->remote, "/eventflux.v1.EventFlux/Drain", &ask.base,
@@ -228,7 +231,8 @@ static int drain(struct cluster *c, const char *arg)
 
 static int deploy(struct cluster *c, const char *arg)
 {
-    Eventflux__V1__DeployRequest ask = EVENTFLUX__V1__DEPLOY_REQUEST__INIT;
+    Eventflux__V1__DeployRequest ask;
+    eventflux__v1__deploy_request__init(&ask);
     ProtobufCMessage *m;
     char hash[129];
     char *sql = cli_read_file(arg);

@@ -27,7 +27,7 @@ static void print_options(const struct efx_plugin *p)
 {
     for (const struct efx_conf_key *k = p->conf; k != NULL && k->name != NULL; k++) {
         const char *kind = k->values != NULL ? k->values : kind_text(k->kind);
-        printf("  %-34s %s\n", k->name, k->help);
+        printf("  %-*s %s\n", cli_width(k->name, 34), k->name, k->help);
         printf("  %-34s %s", "", kind);
         if (k->otherwise == NULL) {
             printf("; required");
@@ -66,7 +66,7 @@ static void print_list(const struct list *l)
 {
     printf("%ss\n", l->word);
     for (uint32_t i = 0; i < l->n; i++) {
-        printf("  %-14s %s\n", l->v[i]->name, l->v[i]->help);
+        printf("  %-*s %s\n", cli_width(l->v[i]->name, 14), l->v[i]->name, l->v[i]->help);
     }
 }
 
@@ -75,7 +75,8 @@ static void print_windows(void)
     const struct efx_registry *r = efx_lib_registry();
     printf("windows\n");
     for (uint32_t i = 0; i < r->n_windows; i++) {
-        printf("  %-18s %s\n", r->windows[i].name, r->windows[i].vt->base.help);
+        printf("  %-*s %s\n", cli_width(r->windows[i].name, 18), r->windows[i].name,
+               r->windows[i].vt->base.help);
     }
 }
 
@@ -97,7 +98,7 @@ static void print_commands(void)
         const struct command *c = cli_commands[i];
         char left[64];
         (void)snprintf(left, sizeof left, "efx %s %s", c->name, c->args);
-        printf("  %-34s %s\n", left, c->help);
+        printf("  %-*s %s\n", cli_width(left, 34), left, c->help);
     }
     printf("  %-34s %s\n", "efx --version", "the version");
     printf("\nOptions of a command: efx COMMAND --help. Connectors, formats and windows: efx help "

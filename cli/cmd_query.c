@@ -132,7 +132,8 @@ static int run(int argc, char **argv)
     struct query_opts o = {.level = "accepted"};
     struct opt_list rest = {0};
     struct query q = {.status = -1};
-    Eventflux__V1__QueryRequest m = EVENTFLUX__V1__QUERY_REQUEST__INIT;
+    Eventflux__V1__QueryRequest m;
+    eventflux__v1__query_request__init(&m);
     int status = opts_parse(&cmd_query, argc, argv, &o, &rest);
     if (status >= 0) {
         return status;

@@ -230,8 +230,10 @@ static const struct efx_grpc_client_user user = {on_message, NULL, on_ended};
 
 static int begin(struct submission *s)
 {
-    Eventflux__V1__Open open = EVENTFLUX__V1__OPEN__INIT;
-    Eventflux__V1__SubmitRequest m = EVENTFLUX__V1__SUBMIT_REQUEST__INIT;
+    Eventflux__V1__Open open;
+    eventflux__v1__open__init(&open);
+    Eventflux__V1__SubmitRequest m;
+    eventflux__v1__submit_request__init(&m);
     struct timespec now;
     (void)clock_gettime(CLOCK_REALTIME, &now);
     uint64_t ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;

@@ -194,7 +194,8 @@ static const struct efx_grpc_client_user user = {on_message, NULL, on_ended};
 
 static int begin(struct subscription *s)
 {
-    Eventflux__V1__SubscribeRequest m = EVENTFLUX__V1__SUBSCRIBE_REQUEST__INIT;
+    Eventflux__V1__SubscribeRequest m;
+    eventflux__v1__subscribe_request__init(&m);
     m.stream = remote_text(s->stream);
     m.level =
         s->committed ? EVENTFLUX__V1__LEVEL__LEVEL_COMMITTED : EVENTFLUX__V1__LEVEL__LEVEL_ACCEPTED;

@@ -49,6 +49,14 @@ static const char *who(const struct command *c)
     return c->program != NULL ? c->program : text;
 }
 
+int cli_width(const char *text, int columns)
+{
+    for (; *text != '\0'; text++) {
+        columns += ((unsigned char)*text & 0xC0) == 0x80;
+    }
+    return columns;
+}
+
 void opts_help(const struct command *c)
 {
     printf("%s%s%s\n\n  %s\n\n", who(c), c->args[0] != '\0' ? " " : "", c->args, c->help);
@@ -56,8 +64,9 @@ void opts_help(const struct command *c)
         char left[64];
         (void)snprintf(left, sizeof left, "--%s%s%s", o->name, o->arg != NULL ? " " : "",
                        o->arg != NULL ? o->arg : "");
-        printf("  %-28s %s%s%s%s\n", left, o->help, o->values != NULL ? ": " : "",
-               o->values != NULL ? o->values : "", o->kind == OPT_ABSENT ? " (not built yet)" : "");
+        printf("  %-*s %s%s%s%s\n", cli_width(left, 28), left, o->help,
+               o->values != NULL ? ": " : "", o->values != NULL ? o->values : "",
+               o->kind == OPT_ABSENT ? " (not built yet)" : "");
     }
     printf("  %-28s %s\n", "--help", "this text");
 }

@@ -2,7 +2,7 @@
 #include "run.h"
 
 #include "csv.h"
-#include "efx_time_text.h"
+#include "efx_time.h"
 #include "table.h"
 
 #include <poll.h>
@@ -30,6 +30,57 @@ uint32_t run_props(struct efx_arena *a, const struct efx_ast_props *raw, struct 
 
 /* ---- what could not be taken ---- */
 
+/* The name in "stream":"name" of an event line; n = 0: it has none. */
+static struct efx_str stream_named(struct efx_str line)
+{
+    static const char key[] = "\"stream\"";
+    const char *end = line.p + line.n, *p = line.p;
+    while (p + sizeof key - 1 < end && memcmp(p, key, sizeof key - 1) != 0) {
+        p++;
+    }
+    p += sizeof key - 1;
+    while (p < end && (*p == ' ' || *p == ':' || *p == '\t')) {
+        p++;
+    }
+    const char *from = p + 1, *until = from;
+    if (p >= end || *p != '"') {
+        return (struct efx_str){NULL, 0};
+    }
+    while (until < end && *until != '"') {
+        until++;
+    }
+    return (struct efx_str){from, until < end ? (uint32_t)(until - from) : 0};
+}
+
+/* An event line that names no stream of the app: which one, and what it may have meant. */
+static bool tell_unknown(const struct efx_builder *b, const struct efx_reject *r, const char *input)
+{
+    enum { NAMES_MAX = 256 };
+    struct efx_str line = {(const char *)efx_cell_bytes(&r->original), r->original.len};
+    struct efx_str stream =
+        r->stream == EFX_TURN_REJECT ? stream_named(line) : (struct efx_str){NULL, 0};
+    const char *names[NAMES_MAX];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < b->n_streams && n < NAMES_MAX; i++) {
+        if (b->schemas[i] != NULL && efx_str_equal(efx_str_of(b->schemas[i]->name), stream)) {
+            return false;
+        }
+        if (b->schemas[i] != NULL) {
+            names[n++] = b->schemas[i]->name;
+        }
+    }
+    if (stream.n == 0 || stream.n > 100) {
+        return false;
+    }
+    char word[128];
+    (void)snprintf(word, sizeof word, EFX_STR_FMT, EFX_STR_ARG(stream));
+    const char *near = opts_nearest(word, names, n);
+    (void)fprintf(stderr, "efx: %s line %u: %s: no stream '%s' takes events%s%s%s\n", input,
+                  r->line, efx_errors_text(r->code), word, near != NULL ? "; did you mean '" : "",
+                  near != NULL ? near : "", near != NULL ? "'?" : "");
+    return true;
+}
+
 void run_in_tell(struct run_in *in, const struct efx_builder *b, uint32_t *told, const char *name)
 {
     for (; *told < b->n_rejects; ++*told) {
@@ -39,6 +90,9 @@ void run_in_tell(struct run_in *in, const struct efx_builder *b, uint32_t *told,
         in->told_second = second;
         if (in->n_told_now > TELL_PER_SECOND) {
             continue; /* counted in the summary */
+        }
+        if (tell_unknown(b, r, name)) {
+            continue;
         }
         const char *text = (const char *)efx_cell_bytes(&r->original);
         int n = r->original.len > 80 ? 80 : (int)r->original.len;
@@ -327,8 +381,8 @@ static int64_t head_ms(const struct run_in *in, const struct run_lane *l)
     }
     const struct efx_cell *cell = (const struct efx_cell *)s->data[c] + t.row;
     int64_t ms;
-    bool ok = efx_io_time_parse(b->conf.event_time_format, (const char *)efx_cell_bytes(cell),
-                                cell->len, &ms);
+    bool ok = efx_time_parse(b->conf.event_time_format, (const char *)efx_cell_bytes(cell),
+                             cell->len, &ms);
     return ok ? ms : INT64_MIN;
 }
 

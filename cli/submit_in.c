@@ -55,7 +55,8 @@ static int take_columns(struct input *in, const Eventflux__V1__StreamInfo *s)
 
 static int ask_columns(struct input *in, struct remote *r, const char *stream)
 {
-    Eventflux__V1__DescribeRequest ask = EVENTFLUX__V1__DESCRIBE_REQUEST__INIT;
+    Eventflux__V1__DescribeRequest ask;
+    eventflux__v1__describe_request__init(&ask);
     ProtobufCMessage *m;
     ask.name = remote_text(stream);
     int status = remote_unary(r, "/eventflux.v1.EventFlux/Describe", &ask.base,

@@ -105,6 +105,18 @@ void node_ask_switched(struct efx_node *n)
     finish(n, is_move, 0, &ok);
 }
 
+static bool is_drain(const struct node_operation *o, uint64_t no)
+{
+    (void)no;
+    return o->kind == EFX_OP_DRAIN;
+}
+
+void node_ask_drained(struct efx_node *n)
+{
+    struct efx_err ok = {.rc = EFX_OK};
+    finish(n, is_drain, 0, &ok);
+}
+
 static bool is_sent(const struct node_operation *o, uint64_t no)
 {
     (void)no;

@@ -66,6 +66,10 @@ struct efx_node_conf {
     void (*rows)(void *arg, const struct efx_bobject *stream, const struct efx_rows *rows);
     /* The engine here is through with a tick of this channel epoch; on the loop. */
     void (*done)(void *arg, uint64_t tick);
+    /* A checkpoint stands (C14: what a node remembers beside the store); on the loop. */
+    void (*stands)(void *arg, uint64_t epoch, uint64_t no);
+    uint64_t remembers; /* checkpoint that this node once knew to stand; 0: none. Then it founds
+                           nothing, and a store without a record has lost its data (C18) */
     /* It has stopped by itself; on the loop. */
     void (*ended)(void *arg, const struct efx_err *why);
     /* One line for people: epochs, losses, checkpoints that failed. NULL: silent. */

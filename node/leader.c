@@ -113,8 +113,8 @@ static void switched(struct efx_node *n, struct node_switch *s)
     n->leader.next_mark_ns = node_now_ns(n) + (uint64_t)n->conf.checkpoint_interval_ms * 1000000;
     node_connect(n, &s->record);
     node_peers_send_all(n->peers, NODE_MSG_RECORD, efx_buf_bytes(&s->bytes));
+    node_ask_switched(n); /* while who has left still has a link */
     node_adopt(n, efx_buf_bytes(&s->bytes));
-    node_ask_switched(n);
 }
 
 static void switch_done(void *arg)
@@ -250,6 +250,9 @@ static uint32_t add_registered(struct node_switch *s, struct efx_bytes leases)
         }
         for (uint32_t i = 0; i < s->node->leader.n_leaving; i++) {
             evicted = evicted || strcmp(s->node->leader.leaving[i], m.name) == 0;
+        }
+        for (uint32_t i = 0; i < s->record.n_drained; i++) {
+            evicted = evicted || strcmp(s->record.drained[i], m.name) == 0;
         }
         n += !evicted && insert(s, &m);
     }
@@ -529,6 +532,13 @@ void node_leader_move_on(struct efx_node *n)
     n->leader.move = NODE_MOVE_SWITCHING;
     for (uint32_t i = 0; i < n->leader.n_leaving; i++) {
         evict_from(s, n->leader.leaving[i]);
+        if (s->record.n_drained == NODE_DRAINED_MAX) { /* the oldest is long gone */
+            memmove(s->record.drained[0], s->record.drained[1],
+                    sizeof s->record.drained - sizeof s->record.drained[0]);
+            s->record.n_drained--;
+        }
+        (void)snprintf(s->record.drained[s->record.n_drained++], EFX_MEMBER_BYTES_MAX, "%s",
+                       n->leader.leaving[i]);
     }
     (void)add_registered(s, efx_buf_bytes(&n->leases));
     (void)node_record_map(&s->record);

@@ -157,6 +157,18 @@ static void look_around(struct efx_node *n, struct efx_bytes leases)
     if (n->leader.taking || leader || cut_off) {
         return;
     }
+    if (n->record == NULL && n->conf.remembers != 0) {
+        if (waited_ns > (uint64_t)n->conf.form_timeout_ms * 1000000) { /* C14, C18 */
+            struct efx_err why = {.rc = EFX_ESTALE, .kind = EFX_KIND_ENV};
+            (void)snprintf(why.msg, sizeof why.msg,
+                           "the store has no record of the cluster, but this node remembers "
+                           "checkpoint %llu: it has lost its data, or is another one. Nothing is "
+                           "founded over it; remove <data>/last to begin anew",
+                           (unsigned long long)n->conf.remembers);
+            node_end(n, &why);
+        }
+        return;
+    }
     if (n->record == NULL) {
         if (n->conf.sql != NULL && formed && (least || waited_ns > TURN_NS * 5)) {
             node_leader_take(n, 0);

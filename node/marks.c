@@ -85,6 +85,9 @@ void node_verdict(struct efx_node *n, uint64_t no, bool stands)
     }
     n->marked = n->marked == no ? 0 : n->marked;
     n->n_checkpoints += stands;
+    if (stands && n->conf.stands != NULL) {
+        n->conf.stands(n->conf.arg, n->record->epoch, no);
+    }
     n->n_checkpoints_failed += !stands;
     node_calls_verdict(n, no, stands);
     node_watch_verdict(n, stands);

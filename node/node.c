@@ -130,9 +130,23 @@ static void become(struct efx_node *n, struct node_record *record, struct efx_ar
 }
 
 /* Not, or no longer, in the record: registered, it waits to be taken in again. */
+static bool is_drained(const struct efx_node *n)
+{
+    for (uint32_t i = 0; i < n->record->n_drained; i++) {
+        if (strcmp(n->record->drained[i], n->me.name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void outside(struct efx_node *n)
 {
     struct efx_err why = {.rc = EFX_OK};
+    if (is_drained(n)) { /* C17: somebody has asked for it; it stays out until its process ends */
+        n->leaving = true;
+        node_ask_drained(n);
+    }
     if (n->phase == NODE_RUNNING || n->phase == NODE_LOADING) {
         if (n->leaving) {
             n->phase = NODE_WAITING;
@@ -141,7 +155,11 @@ static void outside(struct efx_node *n)
             node_calls_end(n, &why);
             node_watch_end(n, &why);
             why.rc = EFX_OK;
+            node_log(n, "this node has left: it owns nothing any more");
             node_drop_epoch(n);
+            node_leader_drop(n);
+            n->leader.leading = false;
+            node_connect(n, NULL);
             if (n->left != NULL) {
                 void (*left)(void *arg, const struct efx_err *w) = n->left;
                 n->left = NULL;

@@ -349,6 +349,7 @@ void node_ask_pump(struct efx_node *n);
 void node_ask_end(struct efx_node *n, const struct efx_err *why);
 void node_ask_decided(struct efx_node *n, uint64_t no, bool stands);
 void node_ask_switched(struct efx_node *n);
+void node_ask_drained(struct efx_node *n); /* this node is out, as was asked */
 void node_ask_leader_changed(struct efx_node *n);
 void node_ask_fini(struct efx_node *n);
 

@@ -75,6 +75,10 @@ void node_record_put(struct efx_buf *to, const struct node_record *r)
     put_z(to, r->store_url);
     put_z(to, r->sql);
     efx_buf_put(to, r->hash, sizeof r->hash);
+    efx_buf_u32(to, r->n_drained);
+    for (uint32_t i = 0; i < r->n_drained; i++) {
+        put_z(to, r->drained[i]);
+    }
     efx_buf_u32(to, r->n_members);
     for (uint32_t i = 0; i < r->n_members; i++) {
         node_member_put(to, &r->members[i]);
@@ -129,6 +133,11 @@ enum efx_rc node_record_get(struct efx_bytes bytes, struct efx_arena *arena,
     out->store_url = get_text(&r, arena, 4096);
     out->sql = get_text(&r, arena, SQL_MAX);
     efx_get_raw(&r, out->hash, sizeof out->hash);
+    out->n_drained = efx_get_u32(&r);
+    r.bad = r.bad || out->n_drained > NODE_DRAINED_MAX;
+    for (uint32_t i = 0; !r.bad && i < out->n_drained; i++) {
+        (void)get_z(&r, out->drained[i], sizeof out->drained[i]);
+    }
     out->n_members = efx_get_u32(&r);
     if (r.bad || out->n_members == 0 || out->n_members > EFX_MEMBERS_MAX ||
         out->max_batch > EFX_STEP_TURNS_MAX) {

@@ -16,6 +16,8 @@
  *   Limits   EFX_MEMBERS_MAX members, EFX_SHARDS_MAX shards of all, EFX_RECORD_MAX bytes
  *   Errors   decode: EFX_EPARSE
  */
+enum { NODE_DRAINED_MAX = 16 };
+
 struct node_member {
     char name[EFX_MEMBER_BYTES_MAX]; /* "<id>/<incarnation>" */
     char tcp[EFX_ADDRESS_BYTES_MAX], grpc[EFX_ADDRESS_BYTES_MAX], http[EFX_ADDRESS_BYTES_MAX];
@@ -37,6 +39,8 @@ struct node_record {
     const char *store_url; /* NULL: none that another process could open */
     const char *sql;
     uint8_t hash[16];
+    uint32_t n_drained; /* members that were asked to go: they do not come back by themselves */
+    char drained[NODE_DRAINED_MAX][EFX_MEMBER_BYTES_MAX];
     uint32_t n_members;
     struct node_member members[EFX_MEMBERS_MAX];
     /* Derived. */

@@ -202,6 +202,8 @@ static int open_node(struct daemon *d)
         .session_hold_ms = s->session_hold_ms,
         .min_nodes = (uint32_t)s->min_nodes,
         .retain = (uint32_t)s->retain,
+        .remembers = d->remembers,
+        .stands = daemon_remember,
         .certified = s->peer_ca[0] != '\0',
         .sessions_max = (uint32_t)s->session_max,
         .ended = ended,

@@ -59,6 +59,7 @@ struct daemon {
     struct efx_task watch; /* of readiness, and of the way out */
     struct efx_status *status;
     bool ready, leaving, left, stopped;
+    uint64_t remembers;  /* checkpoint of <data>/last; 0 = none */
     uint64_t leave_ns;   /* when the first signal came */
     uint64_t stop_by_ns; /* when doors that do not end are left behind */
     int exit_status;
@@ -69,6 +70,12 @@ struct daemon {
 int daemon_run(struct daemon *d);
 /* True: a signal came while nothing runs yet. */
 bool daemon_signalled(const struct daemon *d, int wait_ms);
+
+/* ---- daemon_last.c: <data>/last, what this node knows to stand (C14, C18) ---- */
+
+/* -1: go on; else the exit status. */
+int daemon_recall(struct daemon *d);
+void daemon_remember(void *arg, uint64_t epoch, uint64_t no);
 
 /* ---- daemon_store.c ---- */
 

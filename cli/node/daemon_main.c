@@ -325,7 +325,7 @@ static int make_data(struct daemon *d)
         }
         path[i] = c;
     }
-    return -1;
+    return daemon_recall(d);
 }
 
 static int prepare(struct daemon *d, const struct daemon_opts *o)

@@ -10,16 +10,34 @@
  *
  * Ops go in blocks of 64, one word of each bitmap. A block in which nothing special happens takes a
  * loop without tests; the state of a single entry is a local, so it stays in registers. A NULL slot
- * is never read, so NaN in it harms nobody.
+ * is never read, so NaN in it harms nobody. What a loop reads of its arguments is copied first: the
+ * compiler cannot know that a state is none of them.
  */
 #define RUN(f) AGG_CAT(FN, f)
 
-AGG_INLINE enum efx_rc RUN(op)(const struct efx_states *at, const struct efx_agg_in *in, STATE *s,
+struct RUN(view) { /* what a loop over ops reads */
+    struct efx_states states;
+    const uint32_t *id, *row;
+    const void *arg, *left; /* values of rows that enter, that leave */
+};
+
+AGG_INLINE struct RUN(view) RUN(look)(const struct efx_states *at, const struct efx_agg_in *in)
+{
+    const struct efx_col *left = in->left != NULL ? in->left : in->arg;
+    return (struct RUN(view)){*at, in->id, in->row, in->arg == NULL ? NULL : in->arg->data,
+                              left == NULL ? NULL : left->data};
+}
+
+AGG_INLINE STATE *RUN(state)(const struct RUN(view) * v, STATE *one, uint32_t i)
+{
+    return one != NULL ? one : (STATE *)efx_state_at(&v->states, v->id[i]);
+}
+
+AGG_INLINE enum efx_rc RUN(op)(const struct efx_states *at, const struct RUN(view) * in, STATE *s,
                                uint32_t row, bool leaves)
 {
 #ifdef CTYPE
-    const struct efx_col *col = leaves && in->left != NULL ? in->left : in->arg;
-    CTYPE v = ((const CTYPE *)col->data)[row];
+    CTYPE v = ((const CTYPE *)(leaves ? in->left : in->arg))[row];
     return leaves ? LEAVE(at, s, v) : ENTER(at, s, v);
 #else
     (void)in;
@@ -44,18 +62,20 @@ AGG_INLINE enum efx_rc RUN(block)(const struct efx_states *at, const struct efx_
     uint64_t fresh_w = special && in->fresh != NULL ? in->fresh[from / 64] : 0;
     uint64_t valid = 0;
     bool wanted = out != NULL && out->data != NULL;
+    const struct RUN(view) view = RUN(look)(at, in);
+    OTYPE *data = wanted ? out->data : NULL;
     for (uint32_t i = from; i < until; i++) {
-        STATE *s = one != NULL ? one : (STATE *)efx_state_at(at, in->id[i]);
-        uint32_t row = in->row == NULL ? i : in->row[i];
+        STATE *s = RUN(state)(&view, one, i);
+        uint32_t row = view.row == NULL ? i : view.row[i];
         bool leaves = may_leave && (leave_w >> (i % 64) & 1) != 0;
         if (special && (fresh_w >> (i % 64) & 1) != 0) {
             RESET(at, s);
         }
         if (!special || ((skip_w >> (i % 64) & 1) == 0 && RUN(is_valid)(in, row, leaves))) {
-            EFX_RET(RUN(op)(at, in, s, row, leaves));
+            EFX_RET(RUN(op)(at, &view, s, row, leaves));
         }
         if (wanted) {
-            valid |= (uint64_t)VALUE(at, s, (OTYPE *)out->data + i, &out->fails, i) << (i % 64);
+            valid |= (uint64_t)VALUE(at, s, data + i, &out->fails, i) << (i % 64);
         }
     }
     if (wanted) {
@@ -69,9 +89,10 @@ AGG_INLINE enum efx_rc RUN(leave_block)(const struct efx_states *at, const struc
                                         struct efx_agg_out *out, uint32_t from, uint32_t until,
                                         STATE *one)
 {
+    const struct RUN(view) view = RUN(look)(at, in);
     for (uint32_t i = from; i < until; i++) {
-        STATE *s = one != NULL ? one : (STATE *)efx_state_at(at, in->id[i]);
-        EFX_RET(RUN(op)(at, in, s, in->row == NULL ? i : in->row[i], true));
+        STATE *s = RUN(state)(&view, one, i);
+        EFX_RET(RUN(op)(at, &view, s, view.row == NULL ? i : view.row[i], true));
     }
     if (out != NULL && out->data != NULL) {
         out->valid[from / 64] = UINT64_MAX;
@@ -114,20 +135,22 @@ AGG_INLINE enum efx_rc RUN(pair_block)(const struct efx_states *at, const struct
     uint64_t leave_w = in->leaves == NULL ? 0 : in->leaves[from / 64];
     uint64_t valid = 0;
     bool wanted = out != NULL && out->data != NULL;
+    const struct RUN(view) view = RUN(look)(at, in);
+    OTYPE *data = wanted ? out->data : NULL;
     for (uint32_t i = from; i < until; i++) {
-        STATE *s = one != NULL ? one : (STATE *)efx_state_at(at, in->id[i]);
-        uint32_t row = in->row == NULL ? i : in->row[i];
+        STATE *s = RUN(state)(&view, one, i);
+        uint32_t row = view.row == NULL ? i : view.row[i];
         if (whole || (leave_w >> (i % 64) & 1) != 0) {
             if (whole || RUN(is_valid)(in, *gone, true)) {
-                EFX_RET(RUN(op)(at, in, s, *gone, true));
+                EFX_RET(RUN(op)(at, &view, s, *gone, true));
             }
             ++*gone;
         }
         if (whole || RUN(is_valid)(in, row, false)) {
-            EFX_RET(RUN(op)(at, in, s, row, false));
+            EFX_RET(RUN(op)(at, &view, s, row, false));
         }
         if (wanted) {
-            valid |= (uint64_t)VALUE(at, s, (OTYPE *)out->data + i, &out->fails, i) << (i % 64);
+            valid |= (uint64_t)VALUE(at, s, data + i, &out->fails, i) << (i % 64);
         }
     }
     if (wanted) {

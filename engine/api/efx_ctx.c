@@ -16,6 +16,9 @@ void efx_ctx_fini(struct efx_ctx *ctx)
     for (uint32_t i = 0; i < ctx->n_segs; i++) {
         ctx->mem->free(ctx->mem, ctx->seg[i], ctx->seg_bytes[i]);
     }
+    if (ctx->uuids != NULL) {
+        ctx->mem->free(ctx->mem, ctx->uuids, ctx->n_uuids * sizeof *ctx->uuids);
+    }
     efx_arena_fini(&ctx->step);
 }
 

@@ -27,6 +27,11 @@ struct efx_error_sink {
     void (*report)(struct efx_error_sink *self, uint32_t stream, uint16_t code, uint64_t n);
 };
 
+struct efx_uuid_count { /* how often a uuid() was evaluated for the cause that it saw last */
+    uint64_t cause;
+    uint32_t n;
+};
+
 struct efx_ctx {
     uint8_t *seg[EFX_CTX_SEGS_MAX];
     size_t seg_bytes[EFX_CTX_SEGS_MAX];
@@ -35,7 +40,9 @@ struct efx_ctx {
     size_t used_bytes; /* of it */
     struct efx_arena step;
     struct efx_mem *mem;
-    uint64_t seed;                              /* of uuid() */
+    uint64_t seed;                /* of uuid() */
+    struct efx_uuid_count *uuids; /* [n_uuids] by place of the call */
+    uint32_t n_uuids;
     const struct efx_table_view *const *tables; /* [object id] this shard's tables; NULL = none */
     struct efx_error_sink *errors;              /* never NULL in a running graph */
 };

@@ -27,7 +27,8 @@ enum { EFX_FUNC_TEXT_MAX = 16 * 1024 * 1024, EFX_FUNC_BAD = 3301 };
     X(upper) X(lower) X(reverse) X(substring) X(substr) X(concat) X(left) X(right) X(trim) \
     X(ltrim) X(rtrim) X(replace) X(repeat) X(lpad) X(rpad) X(position) X(locate) X(instr) \
     X(contains) X(starts_with) X(ends_with) X(split) X(ascii) X(chr) X(char) \
-    X(regexp_replace) X(regexp_extract)
+    X(regexp_replace) X(regexp_extract) X(extract) X(date_add) X(date_sub) X(date_diff) \
+    X(date_trunc) X(format_date) X(parse_date)
 /* clang-format on */
 
 #define EFX_FUNC_DECLARE(id) extern const struct efx_func efx_func__##id;

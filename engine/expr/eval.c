@@ -120,15 +120,22 @@ static uint64_t cause_of(const struct efx_expr__run *r, uint32_t i)
                                      : efx_hash_mix(r->step->no, m[i]);
 }
 
-/* Rows of the same cause stand together, perhaps cut by slices: those before `from` count too. */
-static uint32_t evaluations_before(const struct efx_expr__run *r, uint64_t cause)
+/* Rows of one cause may come in several batches: a flush in pieces, a loop, a join's rows. */
+static struct efx_uuid_count *uuid_count(struct efx_ctx *ctx, uint32_t place)
 {
-    uint32_t n = 0;
-    const struct efx_batch *b = r->rows->b;
-    for (uint32_t i = r->rows->from; i > 0 && cause_of(r, i - 1) == cause; i--) {
-        n += efx_bit(b->sel, i - 1);
+    if (place >= ctx->n_uuids) {
+        uint32_t n = place + 8;
+        size_t bytes = sizeof *ctx->uuids;
+        struct efx_uuid_count *more =
+            ctx->uuids == NULL
+                ? ctx->mem->alloc(ctx->mem, n * bytes)
+                : efx_mem_grow(ctx->mem, ctx->uuids, ctx->n_uuids * bytes, n * bytes);
+        EFX_ASSERT(more != NULL);
+        memset(more + ctx->n_uuids, 0, (n - ctx->n_uuids) * bytes);
+        ctx->uuids = more;
+        ctx->n_uuids = n;
     }
-    return n;
+    return &ctx->uuids[place];
 }
 
 void efx_expr__uuid_values(const struct efx_expr *e, const struct efx_expr__run *r,
@@ -136,16 +143,14 @@ void efx_expr__uuid_values(const struct efx_expr *e, const struct efx_expr__run 
 {
     struct efx_expr__room room = efx_expr__room(r, sizeof(struct efx_cell));
     struct efx_cell *cells = room.data;
-    uint32_t n = r->rows->from;
-    uint64_t last = n < r->rows->until ? cause_of(r, n) : 0;
-    uint32_t nth = n < r->rows->until ? evaluations_before(r, last) : 0;
+    struct efx_uuid_count *count = uuid_count(r->ctx, e->place);
     efx_expr__live(r->rows, NULL, NULL, room.valid);
     EFX_KERNEL_EACH(r->rows, room.valid, {
         uint64_t cause = cause_of(r, i);
-        nth = cause == last ? nth : 0;
-        last = cause;
+        count->n = cause == count->cause ? count->n : 0;
+        count->cause = cause;
         char *text = efx_ctx_step_bytes(r->ctx, 36);
-        efx_eval_uuid(r->ctx->seed, cause, e->place, nth++, text);
+        efx_eval_uuid(r->ctx->seed, cause, e->place, count->n++, text);
         cells[i] = efx_cell_make(text, 36);
     })
     *out = (struct efx_col){EFX_TYPE_STRING, cells, NULL};

@@ -2,7 +2,7 @@
 #include "efx_put.h"
 
 #include "efx_numbers.h"
-#include "efx_time_text.h"
+#include "efx_time.h"
 
 #include <math.h>
 
@@ -158,7 +158,7 @@ uint16_t efx_put_text(struct efx_put *r, uint32_t c, struct efx_str text)
     case EFX_TYPE_INT:
     case EFX_TYPE_LONG:
         if (efx_io_parse_long(text.p, text.n, &l) ||
-            (col->is_time && efx_io_time_parse(r->date_format, text.p, text.n, &l))) {
+            (col->is_time && efx_time_parse(r->date_format, text.p, text.n, &l))) {
             return efx_put_long(r, c, l);
         }
         return NOT_FIT;

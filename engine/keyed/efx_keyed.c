@@ -289,6 +289,11 @@ bool efx_keyed_is_live(const struct efx_keyed *t, uint32_t id)
     return id < t->n_ids && efx_keyed__at(t, id)->stamp != EFX_KEYED_DEAD;
 }
 
+uint32_t efx_keyed_stamp(const struct efx_keyed *t)
+{
+    return t->stamp;
+}
+
 size_t efx_keyed_bytes(const struct efx_keyed *t)
 {
     return t->used_bytes + efx_heap_bytes(t->heap);

@@ -103,6 +103,12 @@ bool efx_keyed_key(const struct efx_keyed *t, uint32_t id, uint32_t c, void *slo
 struct efx_states efx_keyed_states(const struct efx_keyed *t, uint32_t k);
 /* Before the first change of an entry after a mark; every later call is one comparison. */
 void efx_keyed_touch(struct efx_keyed *t, uint32_t id);
+/* For loops over many entries: e must be touched only if its stamp says so. Good until a mark. */
+uint32_t efx_keyed_stamp(const struct efx_keyed *t);
+static inline bool efx_keyed_is_touched(const struct efx_entry *e, uint32_t stamp)
+{
+    return (e->stamp | 1) == (stamp | 1);
+}
 /* All states of an entry back to fresh. */
 void efx_keyed_reset(struct efx_keyed *t, uint32_t id);
 

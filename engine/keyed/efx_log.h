@@ -63,6 +63,10 @@ int64_t efx_log_due(const struct efx_log *l, uint64_t number);
 uint64_t efx_log_turn(const struct efx_log *l, uint64_t number);
 void efx_log_groups(const struct efx_log *l, const uint64_t *number, uint32_t n, uint32_t *group);
 uint32_t efx_log_group(const struct efx_log *l, uint64_t number);
+/* Dues and groups of the rows from `number` on as they lie in its segment; returns how many, dead
+ * ones among them. NULL for what is not kept. */
+uint32_t efx_log_stretch(const struct efx_log *l, uint64_t number, const int64_t **due,
+                         const uint32_t **group);
 uint32_t efx_log_copy(const struct efx_log *l, uint64_t number);
 /* Slot of a column of a live row; *null if asked for. */
 const void *efx_log_slot(const struct efx_log *l, uint64_t number, uint32_t col, bool *null);

@@ -6,14 +6,15 @@
  *   key      ▶                               compared; who is not there is made
  *
  * So two cache misses of a row are waited for while other rows are worked on. A table that fits the
- * near caches asks for nothing ahead: there the asking costs more than the misses.
+ * near caches asks for nothing ahead, nor does who brings few keys: there the asking costs more than
+ * the misses.
  *
  * The first two slots of a key are looked at without a branch: at half load they hold most keys,
  * but which of the two cannot be foretold.
  */
 #include "keyed_in.h"
 
-enum { SLOTS_FIRST = 8, POOL_FROM_BYTES = 512 * 1024, NEAR_BYTES = 512 * 1024 };
+enum { SLOTS_FIRST = 8, SLOTS_SMALL = 64, POOL_FROM_BYTES = 512 * 1024, NEAR_BYTES = 1024 * 1024 };
 enum { SPAN = 16, HASHES = KEY_BLOCK_ROWS + 2 * SPAN };
 
 #define FIND_INLINE static inline __attribute__((always_inline))
@@ -163,13 +164,20 @@ static uint32_t probe(const struct efx_keyed *t, const struct efx_keyed_slots *g
     return i;
 }
 
+/* Small arrays are half empty: there it costs little and saves looks. */
+static bool is_full(const struct efx_keyed_slots *g)
+{
+    uint32_t len = g->mask + 1, n = (uint32_t)g->n + 1;
+    return len <= SLOTS_SMALL ? n * 2 > len : n * 4 > len * 3;
+}
+
 enum efx_rc efx_keyed__id_of(struct efx_keyed *t, uint64_t h, const uint8_t *key, uint32_t *id,
                              uint32_t *n_new)
 {
     struct efx_keyed_slots *g = &t->group[efx_hash_key_group(h)];
     uint32_t i = probe(t, g, h, key);
     if (g->slot[i] == 0) {
-        if (((uint32_t)g->n + 1) * 4 > (g->mask + 1) * 3) {
+        if (is_full(g)) {
             EFX_RET(group_grow(t, g));
             i = probe(t, g, h, key);
         }
@@ -207,7 +215,9 @@ FIND_INLINE uint32_t guess(const struct efx_keyed *t, uint64_t h)
     const struct efx_keyed_slots *g = &t->group[efx_hash_key_group(h)];
     uint32_t tag = (uint32_t)h, s = tag & g->mask;
     uint64_t first = g->slot[s], second = g->slot[(s + 1) & g->mask];
-    uint64_t slot = first >> 32 == tag ? first : second;
+    uint64_t is_first =
+        -(uint64_t)(first >> 32 == tag); /* no branch: which one is anybody's guess */
+    uint64_t slot = second ^ ((first ^ second) & is_first);
     if (__builtin_expect(slot == 0 || slot >> 32 != tag, 0)) {
         for (slot = first; slot != 0 && slot >> 32 != tag; slot = g->slot[s]) {
             s = (s + 1) & g->mask;
@@ -268,8 +278,9 @@ FIND_INLINE enum efx_rc block(struct efx_keyed *t, uint64_t *h, const uint8_t *k
 FIND_INLINE enum efx_rc block_as(struct efx_keyed *t, uint64_t *h, const uint8_t *key, uint32_t n,
                                  uint32_t *id, uint32_t *n_new, uint32_t words, bool makes)
 {
-    return t->used_bytes > NEAR_BYTES ? block(t, h, key, n, id, n_new, words, makes, true)
-                                      : block(t, h, key, n, id, n_new, words, makes, false);
+    return t->used_bytes > NEAR_BYTES && n > SPAN
+               ? block(t, h, key, n, id, n_new, words, makes, true)
+               : block(t, h, key, n, id, n_new, words, makes, false);
 }
 
 /* ---- a batch of keys */

@@ -54,6 +54,26 @@ void efx_log_groups(const struct efx_log *l, const uint64_t *number, uint32_t n,
     }
 }
 
+uint32_t efx_log_stretch(const struct efx_log *l, uint64_t number, const int64_t **due,
+                         const uint32_t **group)
+{
+    uint32_t row = efx_log__row(l, number), rows = 1u << l->shift;
+    uint64_t left = number < l->end ? l->end - number : 0;
+    *due = NULL;
+    *group = NULL;
+    if (left == 0) {
+        return 0;
+    }
+    const struct log_seg *s = efx_log__seg(l, number);
+    if (l->conf.has_due) {
+        *due = (const int64_t *)efx_log__room(s, l->at.due) + row;
+    }
+    if (l->conf.has_group) {
+        *group = (const uint32_t *)efx_log__room(s, l->at.group) + row;
+    }
+    return left < rows - row ? (uint32_t)left : rows - row;
+}
+
 uint32_t efx_log_copy(const struct efx_log *l, uint64_t number)
 {
     const uint32_t *copy = efx_log__room(efx_log__seg(l, number), l->at.copy);
@@ -124,7 +144,8 @@ uint32_t efx_log_view(const struct efx_log *l, uint64_t number, uint32_t n_max,
     return n;
 }
 
-/* ---- gather: long stretches of rows that lie side by side are copied at once, else row by row */
+/* ---- gather: all in one piece, or long stretches of rows that lie side by side, are copied at
+ * once; else row by row */
 
 enum { STRETCH_MIN = 16 }; /* rows of a stretch, on average, for which it pays */
 
@@ -136,12 +157,23 @@ struct spots { /* where the rows lie */
     uint32_t *row;              /* [n] */
     uint32_t n_stretches;
     uint32_t *until; /* [n_stretches] place behind each; NULL: row by row */
+    bool piece;      /* numbers least .. most, in order: seg, row and until are not there */
 };
 
 static void spots_find(const struct efx_log *l, struct efx_ctx *ctx, const uint64_t *number,
                        struct spots *s)
 {
     uint32_t n = s->n;
+    uint64_t off = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        off |= number[i] - number[0] - i;
+    }
+    if (off == 0) {
+        s->least = number[0];
+        s->most = number[0] + n - 1;
+        s->piece = true;
+        return;
+    }
     s->seg = efx_scratch(ctx, n * sizeof *s->seg);
     s->row = efx_scratch(ctx, n * sizeof *s->row);
     struct log_seg *const *segs = l->seg;
@@ -184,6 +216,18 @@ static void copy_stretches(const struct spots *s, uint32_t off, uint32_t width, 
     }
 }
 
+static void copy_piece(const struct efx_log *l, const struct spots *s, uint32_t off, uint32_t width,
+                       void *to)
+{
+    uint32_t rows = 1u << l->shift;
+    for (uint32_t at = 0, n; at < s->n; at += n) {
+        uint32_t row = efx_log__row(l, s->least + at);
+        n = s->n - at < rows - row ? s->n - at : rows - row;
+        const uint8_t *from = efx_log__room(efx_log__seg(l, s->least + at), off);
+        memcpy((uint8_t *)to + (size_t)at * width, from + (size_t)row * width, (size_t)n * width);
+    }
+}
+
 #define COPY_SLOTS(T)                                                                              \
     do {                                                                                           \
         T *out = to;                                                                               \
@@ -200,9 +244,12 @@ static void copy_stretches(const struct spots *s, uint32_t off, uint32_t width, 
         }                                                                                          \
     } while (0)
 
-static void copy_spots(const struct spots *s, uint32_t off, uint32_t width, void *to)
+static void copy_spots(const struct efx_log *l, const struct spots *s, uint32_t off, uint32_t width,
+                       void *to)
 {
-    if (s->until != NULL) {
+    if (s->piece) {
+        copy_piece(l, s, off, width, to);
+    } else if (s->until != NULL) {
         copy_stretches(s, off, width, to);
     } else if (width == 8) {
         COPY_SLOTS(uint64_t);
@@ -237,8 +284,10 @@ static void gather_nulls(const struct efx_log *l, struct efx_ctx *ctx, const str
     }
     uint64_t *valid = efx_scratch_zero(ctx, efx_words(s->n) * sizeof *valid);
     for (uint32_t i = 0; i < s->n; i++) {
-        bool there = !efx_log__has_null(l, s->seg[i], c) ||
-                     efx_bit(efx_log__map(s->seg[i], l->valid_at[c]), s->row[i]);
+        const struct log_seg *seg = s->piece ? efx_log__seg(l, s->least + i) : s->seg[i];
+        uint32_t row = s->piece ? efx_log__row(l, s->least + i) : s->row[i];
+        bool there =
+            !efx_log__has_null(l, seg, c) || efx_bit(efx_log__map(seg, l->valid_at[c]), row);
         valid[i / 64] |= (uint64_t)there << i % 64;
     }
     col->valid = valid;
@@ -252,12 +301,12 @@ void efx_log_gather(const struct efx_log *l, struct efx_ctx *ctx, const uint64_t
         spots_find(l, ctx, number, &s);
     }
     if (ts_ms != NULL) {
-        copy_spots(&s, l->at.ts, sizeof *ts_ms, ts_ms);
+        copy_spots(l, &s, l->at.ts, sizeof *ts_ms, ts_ms);
     }
     for (uint32_t c = 0; c < l->conf.n_cols; c++) {
         enum efx_type type = l->conf.types[c];
         void *data = efx_scratch(ctx, (size_t)n * efx_type_width(type));
-        copy_spots(&s, l->col_at[c], efx_type_width(type), data);
+        copy_spots(l, &s, l->col_at[c], efx_type_width(type), data);
         cols[c] = (struct efx_col){.type = type, .data = data};
         gather_nulls(l, ctx, &s, c, &cols[c]);
     }

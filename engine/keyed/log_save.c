@@ -17,6 +17,10 @@
 
 #include "log_record.h"
 
+/* A row costs as much as so many entries of a table: its section and ordinal are looked up by its
+ * group, and its record is put together field by field. Slices are bounded by that. */
+enum { ENTRIES_A_ROW = 4 };
+
 static uint32_t section_of(const struct efx_log *l, const struct efx_log_refs *refs, uint32_t group)
 {
     bool has = l->conf.has_group && refs != NULL;
@@ -209,6 +213,7 @@ enum efx_rc efx_log_slice(struct efx_log *l, uint32_t n_max, const struct efx_lo
     if (n_max == 0) {
         return EFX_AGAIN;
     }
+    n_max = n_max / ENTRIES_A_ROW + 1;
     if (!l->phase_rows) {
         if (l->save_dead == l->save_keep) {
             put_heads(l, out);

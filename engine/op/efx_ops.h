@@ -165,6 +165,8 @@ enum efx_rc efx_op_table_create(const struct efx_op_open *how, const struct efx_
                                 struct efx_op **out) EFX_MUST_USE;
 /* What expressions and on-demand queries read. */
 const struct efx_table_view *efx_op_table_view(const struct efx_op *table);
+/* Firings of a trigger that trigger.max_catch_up left out. */
+uint64_t efx_op_trigger_skipped(const struct efx_op *trigger);
 /* Rows whose key exists already, dropped on insertion (`table.duplicates`). */
 uint64_t efx_op_table_duplicates(const struct efx_op *table);
 /* One statement at once, atomically, between two steps: on-demand INSERT, UPSERT, UPDATE, DELETE.

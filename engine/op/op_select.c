@@ -253,6 +253,20 @@ static bool takes_pairs(const struct op_select *self)
     return self->mode == SELECT_SLIDE && !self->rekey;
 }
 
+/* A group of a sliding window counts its rows anyhow: a count(*) need not count them again. */
+static uint32_t count_agg(const struct op_select *self)
+{
+    for (uint32_t k = 0; self->mode == SELECT_SLIDE && self->counts && k < self->conf->n_aggs;
+         k++) {
+        const struct select_agg *agg = &self->aggs[k];
+        if (strcmp(agg->vt->base.name, "count") == 0 && agg->vt->in == EFX_TYPE_NONE &&
+            agg->col == EFX_NO_COL) {
+            return k;
+        }
+    }
+    return EFX_NO_COL;
+}
+
 /* The key's cell that says the same as column c; floats are normalised there, so they do not. */
 static uint32_t same_cell(const struct op_select *self, uint32_t c)
 {
@@ -484,6 +498,7 @@ static enum efx_rc parts_make(struct op_select *self, const struct efx_op_open *
     const struct efx_window_vt *vt = mode_choose(self);
     EFX_RET(wide_make(self, how->arena));
     self->pairs = takes_pairs(self);
+    self->count_agg = count_agg(self);
     EFX_RET(keeps_make(self, how->arena));
     EFX_RET(table_make(self, how, err));
     EFX_RET(lists_make(self, how));

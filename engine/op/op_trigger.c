@@ -145,6 +145,11 @@ static enum efx_rc trigger_load(struct efx_op *op, struct efx_kg_range kg, struc
                : EFX_OK;
 }
 
+uint64_t efx_op_trigger_skipped(const struct efx_op *trigger)
+{
+    return ((const struct op_trigger *)trigger)->n_skipped;
+}
+
 static const struct efx_op_vt trigger_vt = {
     .name = "trigger",
     .rows = trigger_rows,

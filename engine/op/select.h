@@ -70,14 +70,16 @@ struct op_select {
     struct efx_kg_range kg;
     enum select_mode mode;
     bool partitioned, by_row;
-    bool grouped;  /* there is a table */
-    bool keyed;    /* … with keys: groups come and go */
-    bool rekey;    /* groups of held rows are found by their keys */
-    bool counts;   /* a group counts its rows and goes with the last */
-    bool forever;  /* some aggregate survives its group */
-    bool sets;     /* ORDER BY, LIMIT or OFFSET apply */
-    bool pairs;    /* SLIDE: the aggregates take pairs */
-    uint32_t n_in; /* columns of the input, hidden ones included */
+    bool grouped;       /* there is a table */
+    bool keyed;         /* … with keys: groups come and go */
+    bool rekey;         /* groups of held rows are found by their keys */
+    bool counts;        /* a group counts its rows and goes with the last */
+    uint32_t count_agg; /* the aggregate that this count is the value of: SLIDE, count(*); else
+                           EFX_NO_COL */
+    bool forever;       /* some aggregate survives its group */
+    bool sets;          /* ORDER BY, LIMIT or OFFSET apply */
+    bool pairs;         /* SLIDE: the aggregates take pairs */
+    uint32_t n_in;      /* columns of the input, hidden ones included */
     uint32_t n_wide;
     enum efx_type *wide_types;
     uint32_t id_col, key_col; /* of the wide batch; EFX_NO_COL = none */
@@ -164,8 +166,10 @@ void efx_select__values(struct op_select *self, uint32_t n, struct select_values
 /* v NULL: nobody looks. */
 enum efx_rc efx_select__aggregate(struct op_select *self, const struct select_ops *ops,
                                   struct select_values *v);
-/* Touches the groups of ops, counts their rows; groups that may be empty are noted. */
-enum efx_rc efx_select__count(struct op_select *self, const struct select_ops *ops);
+/* Touches the groups of ops, counts their rows; groups that may be empty are noted. v gets the
+ * values of count_agg; NULL: nobody looks. */
+enum efx_rc efx_select__count(struct op_select *self, const struct select_ops *ops,
+                              struct select_values *v);
 enum efx_rc efx_select__note_empty(struct op_select *self, const uint32_t *id, uint32_t n);
 /* Groups without rows go. Between two calls of this no id is given twice. */
 void efx_select__del_empty(struct op_select *self);

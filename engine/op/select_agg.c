@@ -1,7 +1,8 @@
 /* Ops to aggregates: one call an aggregate, no look at types. And which groups may go. */
 #include "select.h"
 
-enum { AHEAD = 16 }; /* ops whose groups are fetched before their turn */
+/* Ops whose groups are fetched before their turn, where they do not fit the near caches. */
+enum { AHEAD = 16, NEAR_BYTES = 1024 * 1024 };
 
 bool efx_select__is_forever(const struct efx_agg_vt *vt)
 {
@@ -62,6 +63,9 @@ enum efx_rc efx_select__aggregate(struct op_select *self, const struct select_op
     }
     for (uint32_t k = 0; k < self->conf->n_aggs; k++) {
         const struct select_agg *agg = &self->aggs[k];
+        if (k == self->count_agg) {
+            continue;
+        }
         struct efx_ctx_mark m = efx_ctx_begin(self->base.ctx);
         const struct efx_col *from = NULL, *left = NULL;
         if (agg->col != EFX_NO_COL) {
@@ -130,7 +134,55 @@ enum efx_rc efx_select__note_empty(struct op_select *self, const uint32_t *id, u
     return EFX_OK;
 }
 
-enum efx_rc efx_select__count(struct op_select *self, const struct select_ops *ops)
+static enum efx_rc count_moves(struct op_select *self, const struct select_ops *ops, int64_t *value)
+{
+    const struct efx_states at = efx_keyed_states(self->groups, self->plain);
+    const bool far = efx_keyed_bytes(self->groups) > NEAR_BYTES;
+    const uint32_t stamp = efx_keyed_stamp(self->groups), *const of = ops->id;
+    for (uint32_t i = 0; i < ops->n; i++) {
+        uint32_t id = of[i];
+        uint64_t *n = efx_state_at(&at, id);
+        if (far && i + AHEAD < ops->n) {
+            uint8_t *next = efx_state_at(&at, of[i + AHEAD]);
+            __builtin_prefetch(next - at.off, 1);
+            __builtin_prefetch(next, 1);
+        }
+        if (!efx_bit(ops->leaves, i)) {
+            ++*n; /* touched when its id was asked for */
+            if (value != NULL) {
+                value[i] = (int64_t)*n;
+            }
+            continue;
+        }
+        if (ops->pairs) {
+            if (value != NULL) {
+                value[i] = (int64_t)*n;
+            }
+            continue; /* one of the group goes, one comes */
+        }
+        if (!efx_keyed_is_touched((struct efx_entry *)(void *)((uint8_t *)n - at.off), stamp)) {
+            efx_keyed_touch(self->groups, id);
+        }
+        if (--*n == 0) {
+            EFX_RET(efx_select__note_empty(self, &id, 1));
+        }
+    }
+    return EFX_OK;
+}
+
+/* The values of an aggregate that nothing but this counts: all there. */
+static int64_t *count_values(const struct op_select *self, uint32_t n, struct select_values *v)
+{
+    if (v == NULL || self->count_agg == EFX_NO_COL) {
+        return NULL;
+    }
+    const struct efx_col *col = &v->col[self->count_agg];
+    memset((void *)(uintptr_t)col->valid, 0xFF, efx_words(n) * sizeof *col->valid);
+    return (int64_t *)(uintptr_t)col->data;
+}
+
+enum efx_rc efx_select__count(struct op_select *self, const struct select_ops *ops,
+                              struct select_values *v)
 {
     if (!self->keyed) {
         efx_keyed_touch(self->groups, 0);
@@ -139,25 +191,16 @@ enum efx_rc efx_select__count(struct op_select *self, const struct select_ops *o
     if (!self->counts) {
         return EFX_OK;
     }
+    int64_t *value = count_values(self, ops->n, v);
+    if (ops->leaves != NULL) {
+        return count_moves(self, ops, value);
+    }
     const struct efx_states at = efx_keyed_states(self->groups, self->plain);
-    for (uint32_t i = 0; i < ops->n; i++) {
-        uint32_t id = ops->id[i];
-        uint64_t *n = efx_state_at(&at, id);
-        if (i + AHEAD < ops->n) {
-            uint8_t *next = efx_state_at(&at, ops->id[i + AHEAD]);
-            __builtin_prefetch(next - at.off, 1);
-            __builtin_prefetch(next, 1);
-        }
-        if (ops->leaves == NULL || !efx_bit(ops->leaves, i)) {
-            ++*n; /* touched when its id was asked for */
-            continue;
-        }
-        if (ops->pairs) {
-            continue; /* one of the group goes, one comes */
-        }
-        efx_keyed_touch(self->groups, id);
-        if (--*n == 0) {
-            EFX_RET(efx_select__note_empty(self, &id, 1));
+    const uint32_t n_ops = ops->n, *const of = ops->id;
+    for (uint32_t i = 0; i < n_ops; i++) { /* touched when its id was asked for */
+        uint64_t n = ++*(uint64_t *)efx_state_at(&at, of[i]);
+        if (value != NULL) {
+            value[i] = (int64_t)n;
         }
     }
     return EFX_OK;

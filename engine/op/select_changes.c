@@ -104,7 +104,7 @@ static enum efx_rc aggregate(struct op_select *self, const struct places *p, con
     }
     struct select_ops ops = {.n = p->n, .id = id, .leaves = leaves, .cols = cols};
     efx_select__values(self, p->n, v);
-    EFX_RET(efx_select__count(self, &ops));
+    EFX_RET(efx_select__count(self, &ops, NULL));
     return efx_select__aggregate(self, &ops, v);
 }
 

@@ -216,6 +216,7 @@ static enum efx_rc ids_by_copy(struct op_select *self, const struct select_in *i
     const uint32_t *copy = in->b.cols[self->conf->in.n_cols].data;
     const int64_t *birth = in->keys[0].data;
     struct copy_guess guess[COPY_BLOCK];
+    const uint32_t stamp = efx_keyed_stamp(self->groups);
     for (uint32_t from = 0; from < n; from += COPY_BLOCK) {
         uint32_t m = n - from < COPY_BLOCK ? n - from : COPY_BLOCK;
         struct efx_states states = efx_keyed_states(self->groups, 0);
@@ -226,7 +227,9 @@ static enum efx_rc ids_by_copy(struct op_select *self, const struct select_in *i
             if (e != NULL && e->stamp != EFX_KEYED_DEAD &&
                 memcmp(e->key, &birth[row], sizeof *birth) == 0) {
                 id[from + i] = guess[i].id;
-                efx_keyed_touch(self->groups, id[from + i]);
+                if (!efx_keyed_is_touched(e, stamp)) {
+                    efx_keyed_touch(self->groups, id[from + i]);
+                }
                 continue;
             }
             EFX_RET(efx_select__ids(self, in->keys, &row, 1, &id[from + i]));

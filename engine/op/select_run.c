@@ -5,12 +5,15 @@
  *   places    0  1  2  3           SLIDE ops   −a +0 −b +1 +2 …     row of op ─► its place
  *   env       input columns │ aggregate values at the rows' places
  *
+ *   runs      −a −a −b −c +0 +1 +2 +3 −d …    where rows of one time come and go together, ops of
+ *             one direction are handed over at once: no kernel looks at directions
+ *
  *   RESET     (a named window's) all groups go back to empty
  *   TTL       a group met later than its time to live after its last event starts anew
  */
 #include "select.h"
 
-enum { SWEEP_ENTRIES = 64, STRETCH_ROWS = 512 };
+enum { SWEEP_ENTRIES = 64, STRETCH_ROWS = 512, RUN_MIN = 8 };
 
 struct values_at {       /* aggregates' values, by place */
     struct efx_col *col; /* [n_aggs] NULL bits: set until a row says otherwise */
@@ -197,8 +200,9 @@ static bool is_reset(const struct select_in *in, uint32_t i)
 }
 
 /* Values of ops whose rows lie in one piece, from a whole word of bits on, go to their places at
- * once. */
-static enum efx_rc in_place(struct op_select *self, struct select_ops *ops, struct values_at *v)
+ * once. `counts`: the groups' rows are to be counted, too. */
+static enum efx_rc in_place(struct op_select *self, struct select_ops *ops, bool counts,
+                            struct values_at *v)
 {
     uint32_t row = ops->row[0], last = (ops->n - 1) / 64;
     struct efx_col *col = efx_scratch(self->base.ctx, (self->conf->n_aggs + 1) * sizeof *col);
@@ -210,6 +214,7 @@ static enum efx_rc in_place(struct op_select *self, struct select_ops *ops, stru
     }
     struct select_values direct = {col,
                                    {v->fails.failed + row / 64, v->fails.code + row, v->fails.any}};
+    EFX_RET(counts ? efx_select__count(self, ops, &direct) : EFX_OK);
     EFX_RET(efx_select__aggregate(self, ops, &direct));
     v->fails.any = direct.fails.any;
     for (uint32_t k = 0; k < self->conf->n_aggs; k++) {
@@ -244,7 +249,7 @@ static enum efx_rc run_part(struct op_select *self, struct select_in *in, const 
         ops.still = ops.leaves;
         ops.leaves = NULL;
     }
-    EFX_RET(efx_select__count(self, &ops));
+    EFX_RET(efx_select__count(self, &ops, NULL));
     if (whole) {
         struct select_values direct = {v->col, v->fails};
         EFX_RET(efx_select__aggregate(self, &ops, &direct));
@@ -255,7 +260,7 @@ static enum efx_rc run_part(struct op_select *self, struct select_in *in, const 
         return EFX_OK;
     }
     if (in->dense && from % 64 == 0) {
-        return in_place(self, &ops, v);
+        return in_place(self, &ops, false, v);
     }
     struct select_values by_op;
     efx_select__values(self, ops.n, &by_op);
@@ -322,6 +327,7 @@ enum efx_rc efx_select__run(struct op_select *self, const struct efx_step *step,
 struct slide_buf {
     struct efx_slide ops;
     struct select_values v;
+    uint64_t *ones; /* [EFX_SLIDE_MAX / 64] */
 };
 
 static void slide_buf_make(struct op_select *self, struct slide_buf *b)
@@ -334,6 +340,8 @@ static void slide_buf_make(struct op_select *self, struct slide_buf *b)
         .leaves = efx_scratch(ctx, EFX_SLIDE_MAX / 8),
     };
     efx_select__values(self, EFX_SLIDE_MAX, &b->v);
+    b->ones = efx_scratch(ctx, EFX_SLIDE_MAX / 8);
+    memset(b->ones, 0xFF, EFX_SLIDE_MAX / 8);
 }
 
 /* Groups found by key: of arriving rows they are known by place, of leaving ones they are looked
@@ -373,9 +381,120 @@ static bool in_one_piece(const struct efx_slide *s)
     return s->n > 0 && off == 0 && s->row[0] % 64 == 0;
 }
 
+static void fails_forget(struct slide_buf *b)
+{
+    if (b->v.fails.any) {
+        memset(b->v.fails.failed, 0, EFX_SLIDE_MAX / 8);
+        b->v.fails.any = false;
+    }
+}
+
+/* Values of rows that lie in one piece go to their places at once; bits, which may begin within a
+ * word there, only if they say something. */
+static enum efx_rc piece_enters(struct op_select *self, const struct select_ops *ops,
+                                struct slide_buf *b, struct values_at *v)
+{
+    uint32_t row = ops->row[0], n_aggs = self->conf->n_aggs;
+    struct efx_col *col = efx_scratch(self->base.ctx, (n_aggs + 1) * sizeof *col);
+    for (uint32_t k = 0; k < n_aggs; k++) {
+        col[k] = b->v.col[k];
+        col[k].data = (const uint8_t *)v->col[k].data + (size_t)row * efx_type_width(col[k].type);
+    }
+    struct select_values direct = {col, b->v.fails};
+    EFX_RET(efx_select__count(self, ops, &direct));
+    EFX_RET(efx_select__aggregate(self, ops, &direct));
+    b->v.fails.any = direct.fails.any;
+    for (uint32_t k = 0; k < n_aggs; k++) {
+        if (all_valid(col[k].valid, ops->n)) {
+            continue;
+        }
+        v->has_null[k] = true;
+        for (uint32_t i = 0; i < ops->n; i++) {
+            efx_bit_put((uint64_t *)(uintptr_t)v->col[k].valid, row + i, efx_bit(col[k].valid, i));
+        }
+    }
+    for (uint32_t i = 0; direct.fails.any && i < ops->n; i++) {
+        if (efx_bit(direct.fails.failed, i)) {
+            efx_fail_row(&v->fails, row + i, direct.fails.code[i]);
+        }
+    }
+    fails_forget(b);
+    return EFX_OK;
+}
+
+/* Ops from .. until - 1, which all leave or all enter. */
+static enum efx_rc run_moves(struct op_select *self, struct select_in *in, struct slide_buf *b,
+                             uint32_t from, uint32_t until, struct values_at *v)
+{
+    bool leave = efx_bit(b->ops.leaves, from);
+    struct select_ops ops = {
+        .n = until - from,
+        .row = b->ops.row + from,
+        .id = b->ops.id + from,
+        .leaves = leave ? b->ones : NULL,
+        .quiet = true,
+        .cols = in->b.cols,
+        .left = b->ops.left,
+    };
+    if (leave) {
+        EFX_RET(efx_select__count(self, &ops, NULL));
+        return efx_select__aggregate(self, &ops, NULL);
+    }
+    uint32_t off = 0;
+    for (uint32_t i = 0; i < ops.n; i++) {
+        off |= ops.row[i] - ops.row[0] - i;
+    }
+    if (off == 0) {
+        return piece_enters(self, &ops, b, v);
+    }
+    EFX_RET(efx_select__count(self, &ops, &b->v));
+    EFX_RET(efx_select__aggregate(self, &ops, &b->v));
+    values_put(self, &b->v, ops.n, ops.row, NULL, v);
+    fails_forget(b);
+    return EFX_OK;
+}
+
+/* First op behind `from` that goes the other way. */
+static uint32_t run_end(const struct efx_slide *s, uint32_t from)
+{
+    uint64_t flip = efx_bit(s->leaves, from) ? UINT64_MAX : 0;
+    for (uint32_t w = from / 64; w < efx_words(s->n); w++) {
+        uint64_t other = s->leaves[w] ^ flip;
+        other &= w == from / 64 ? UINT64_MAX << from % 64 : UINT64_MAX;
+        if (other != 0) {
+            uint32_t end = w * 64 + (uint32_t)__builtin_ctzll(other);
+            return end < s->n ? end : s->n;
+        }
+    }
+    return s->n;
+}
+
+/* Do the ops come in runs long enough to be handed over one by one? */
+static bool in_runs(const struct efx_slide *s)
+{
+    uint32_t turns = 1;
+    uint64_t before = s->leaves[0] & 1;
+    for (uint32_t w = 0; w < efx_words(s->n); w++) {
+        uint64_t word = s->leaves[w];
+        turns += (uint32_t)__builtin_popcountll(word ^ (word << 1 | before));
+        before = word >> 63;
+    }
+    return !s->pairs && s->n / turns >= RUN_MIN;
+}
+
 static enum efx_rc slide_ops(struct op_select *self, struct select_in *in, const uint32_t *id_at,
                              struct slide_buf *b, struct values_at *v)
 {
+    if (in_runs(&b->ops)) {
+        if (self->rekey) {
+            EFX_RET(slide_ids(self, id_at, &b->ops));
+        }
+        for (uint32_t from = 0, until; from < b->ops.n; from = until) {
+            until = run_end(&b->ops, from);
+            EFX_RET(run_moves(self, in, b, from, until, v));
+        }
+        return EFX_OK;
+    }
     if (self->rekey) {
         EFX_RET(slide_ids(self, id_at, &b->ops));
     }
@@ -389,16 +508,13 @@ static enum efx_rc slide_ops(struct op_select *self, struct select_in *in, const
         .cols = in->b.cols,
         .left = b->ops.left,
     };
-    EFX_RET(efx_select__count(self, &ops));
     if (b->ops.pairs && in_one_piece(&b->ops)) {
-        return in_place(self, &ops, v);
+        return in_place(self, &ops, true, v);
     }
+    EFX_RET(efx_select__count(self, &ops, &b->v));
     EFX_RET(efx_select__aggregate(self, &ops, &b->v));
     values_put(self, &b->v, ops.n, ops.row, ops.pairs ? NULL : ops.leaves, v);
-    if (b->v.fails.any) {
-        memset(b->v.fails.failed, 0, EFX_SLIDE_MAX / 8);
-        b->v.fails.any = false;
-    }
+    fails_forget(b);
     return EFX_OK;
 }
 

@@ -435,6 +435,16 @@ static uint32_t counts(struct efx_app *app, bool all, struct efx_app_count *out,
                 (struct efx_app_count){o, "table.duplicates", 0, efx_op_table_duplicates(table)};
         }
     }
+    for (uint32_t i = 0; i < app->plan->n_nodes; i++) {
+        const struct efx_pnode *node = app->plan->nodes[i];
+        for (uint32_t u = 0; node->kind == EFX_P_TRIGGER && u < app->n_units; u++) {
+            const struct efx_op *op = app->units[u].nodes[i].op;
+            if (op != NULL && efx_op_trigger_skipped(op) > 0 && n < max) {
+                out[n++] = (struct efx_app_count){node->object->id, "trigger.max_catch_up", 0,
+                                                  efx_op_trigger_skipped(op)};
+            }
+        }
+    }
     if (all && app->n_late_dropped > 0 && n < max) {
         out[n++] = (struct efx_app_count){EFX_NO_COL, "late", 0, app->n_late_dropped};
     }

@@ -11,6 +11,7 @@
 #include "run.h"
 
 #include "efx_row_json.h"
+#include "efx_time.h"
 
 #include <stdio.h>
 
@@ -37,71 +38,6 @@ uint16_t efx_run__code_at(uint32_t place)
 
 /* ---- event time ---- */
 
-static bool two_digits(const char *p, int *out)
-{
-    *out = (p[0] - '0') * 10 + (p[1] - '0');
-    return p[0] >= '0' && p[0] <= '9' && p[1] >= '0' && p[1] <= '9';
-}
-
-/* Days since 1970-01-01 of a civil date (proleptic Gregorian). */
-static int64_t days_of(int64_t y, int m, int d)
-{
-    y -= m <= 2;
-    int64_t era = (y >= 0 ? y : y - 399) / 400;
-    int64_t yoe = y - era * 400;
-    int64_t doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
-    return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
-}
-
-/* ISO 8601: yyyy-MM-dd[(T| )HH:mm[:ss[.SSS]]][Z|±hh[:]mm]. */
-static bool iso_time(const char *p, uint32_t n, int64_t *out)
-{
-    int c, y, mo, d, h = 0, mi = 0, s = 0;
-    int64_t ms = 0;
-    if (n < 10 || !two_digits(p, &c) || !two_digits(p + 2, &y) || p[4] != '-' ||
-        !two_digits(p + 5, &mo) || p[7] != '-' || !two_digits(p + 8, &d) || mo < 1 || mo > 12 ||
-        d < 1 || d > 31) {
-        return false;
-    }
-    uint32_t i = 10;
-    if (i < n && (p[i] == 'T' || p[i] == ' ')) {
-        if (n < 16 || !two_digits(p + 11, &h) || p[13] != ':' || !two_digits(p + 14, &mi)) {
-            return false;
-        }
-        i = 16;
-        if (i + 2 < n && p[i] == ':' && two_digits(p + i + 1, &s)) {
-            i += 3;
-        }
-        if (i < n && p[i] == '.') {
-            int64_t unit = 100;
-            for (i++; i < n && p[i] >= '0' && p[i] <= '9'; i++, unit /= 10) {
-                ms += (p[i] - '0') * unit;
-            }
-        }
-    }
-    int64_t zone = 0;
-    if (i < n && (p[i] == '+' || p[i] == '-')) {
-        int zh, zm = 0;
-        uint32_t left = n - i;
-        if (left < 3 || !two_digits(p + i + 1, &zh)) {
-            return false;
-        }
-        uint32_t at = i + 3 + (left > 3 && p[i + 3] == ':');
-        if (at + 2 <= n && !two_digits(p + at, &zm)) {
-            return false;
-        }
-        zone = (zh * 60 + zm) * (p[i] == '+' ? 1 : -1);
-        i = at + 2 <= n ? at + 2 : at;
-    } else if (i < n && p[i] == 'Z') {
-        i++;
-    }
-    if (i != n || h > 24 || mi > 59 || s > 60) {
-        return false;
-    }
-    *out = ((days_of(c * 100 + y, mo, d) * 24 + h) * 60 + mi - zone) * 60000 + s * 1000 + ms;
-    return true;
-}
-
 bool efx_run__event_time(const struct efx_bobject *o, const struct efx_colset *s, uint32_t row,
                          int64_t *ts_ms)
 {
@@ -116,7 +52,8 @@ bool efx_run__event_time(const struct efx_bobject *o, const struct efx_colset *s
         return true;
     }
     const struct efx_cell *cell = (const struct efx_cell *)data + row;
-    return iso_time((const char *)efx_cell_bytes(cell), cell->len, ts_ms);
+    return efx_time_parse(o->conf.event_time_format, (const char *)efx_cell_bytes(cell), cell->len,
+                          ts_ms);
 }
 
 static int64_t given_ts(const struct efx_colset *s, uint32_t row)

@@ -5,6 +5,7 @@
  * language has and this build lacks.
  */
 #include "bind.h"
+#include "efx_time.h"
 
 enum form {
     FORM_ABSENT = 0, /* known by name only, unless the registry has it */
@@ -118,12 +119,6 @@ static const struct func_word words[] = {
     {"nullif", FORM_ABSENT, 2, 2, 0},
     {"createSet", FORM_ABSENT, 1, 1, 0},
     {"sizeOfSet", FORM_ABSENT, 1, 1, 0},
-    {"dateAdd", FORM_ABSENT, 3, 3, 0},
-    {"dateSub", FORM_ABSENT, 3, 3, 0},
-    {"dateDiff", FORM_ABSENT, 3, 3, 0},
-    {"date_trunc", FORM_ABSENT, 2, 3, 0},
-    {"formatDate", FORM_ABSENT, 2, 3, 0},
-    {"parseDate", FORM_ABSENT, 2, 3, 0},
     {"md5", FORM_ABSENT, 1, 1, 0},
     {"sha256", FORM_ABSENT, 1, 1, 0},
     {"xxhash64", FORM_ABSENT, 1, 1, 0},
@@ -249,6 +244,58 @@ static struct efx_bx *node(const struct call *c, enum efx_bx_op op, enum efx_typ
     return x;
 }
 
+/* ---- units and zones of dates ---- */
+
+static const char *const date_units[] = {"YEAR",   "QUARTER", "MONTH",       "WEEK", "DAY", "HOUR",
+                                         "MINUTE", "SECOND",  "MILLISECOND", "DOW",  "DOY"};
+enum { N_UNITS_ALL = 11, N_UNITS_COUNTED = 9 }; /* nobody counts in days of a week or a year */
+
+static bool is_unit(struct efx_str s, uint32_t n_units, bool plural)
+{
+    for (uint32_t i = 0; i < n_units; i++) {
+        struct efx_str name = efx_str_of(date_units[i]);
+        bool many = plural && s.n == name.n + 1 && (s.p[s.n - 1] == 's' || s.p[s.n - 1] == 'S');
+        if (efx_str_equal_ci(name, (struct efx_str){s.p, s.n - many})) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A unit that is written out is known, and a zone lies at a fixed distance from UTC. */
+static bool date_args_ok(const struct call *c, const struct efx_func *f)
+{
+    static const struct {
+        const char *name;
+        int unit, zone;
+    } takes[] = {{"dateAdd", 2, -1},   {"dateSub", 2, -1},    {"dateDiff", 2, -1},
+                 {"date_trunc", 0, 2}, {"formatDate", -1, 2}, {"parseDate", -1, 2}};
+    struct efx_binder *b = c->sc->b;
+    for (uint32_t i = 0; i < sizeof takes / sizeof *takes; i++) {
+        if (strcmp(f->name, takes[i].name) != 0) {
+            continue;
+        }
+        const struct efx_bx *unit = takes[i].unit >= 0 ? c->args[takes[i].unit] : NULL;
+        if (unit != NULL && unit->op == EFX_BX_CONST && !unit->lit.null &&
+            !is_unit(unit->lit.s, N_UNITS_COUNTED, true)) {
+            efx_diag_add(b->diags, 1305, unit->at,
+                         efx_diag_nearest(b->diags, unit->lit.s, date_units, N_UNITS_COUNTED),
+                         "%s knows no unit '" EFX_STR_FMT "'", f->name, EFX_STR_ARG(unit->lit.s));
+            return false;
+        }
+        const struct efx_bx *zone =
+            takes[i].zone >= 0 && (uint32_t)takes[i].zone < c->n ? c->args[takes[i].zone] : NULL;
+        int64_t min;
+        if (zone != NULL && (zone->op != EFX_BX_CONST || zone->lit.null ||
+                             !efx_time_zone(zone->lit.s.p, zone->lit.s.n, &min))) {
+            efx_bind__absent(b, zone->at, "'UTC', or '+02:00'",
+                             "time zones by name are not built yet");
+            return false;
+        }
+    }
+    return true;
+}
+
 static struct efx_bx *call_func(const struct call *c, const struct efx_func *f)
 {
     struct efx_binder *b = c->sc->b;
@@ -271,6 +318,9 @@ static struct efx_bx *call_func(const struct call *c, const struct efx_func *f)
     }
     for (uint32_t i = 0; i < c->n; i++) {
         c->args[i] = efx_bind__to(b, c->args[i], t.arg[i]);
+    }
+    if (!date_args_ok(c, f)) {
+        return NULL;
     }
     struct efx_bx *x = node(c, EFX_BX_CALL, t.out);
     x->func = f;
@@ -489,29 +539,33 @@ struct efx_bx *efx_bind__call(struct efx_bind_scope *sc, const struct efx_ast_ex
 
 struct efx_bx *efx_bind__trim(struct efx_bind_scope *sc, const struct efx_ast_expr *e)
 {
-    if (bind_args(sc, e).ok) {
-        efx_bind__absent(sc->b, e->op_at, NULL, "TRIM(… FROM …) is not built yet");
-    }
-    return NULL;
+    struct call c = bind_args(sc, e);
+    bool leading = efx_str_equal_ci(efx_str_of(e->name.s), efx_str_of("LEADING"));
+    bool trailing = efx_str_equal_ci(efx_str_of(e->name.s), efx_str_of("TRAILING"));
+    return c.ok ? call_func(&c, func_of(leading ? "ltrim" : trailing ? "rtrim" : "trim")) : NULL;
 }
 
 struct efx_bx *efx_bind__extract(struct efx_bind_scope *sc, const struct efx_ast_expr *e)
 {
-    static const char *const units[] = {"YEAR", "QUARTER", "MONTH",  "WEEK",   "DAY",        "DOW",
-                                        "DOY",  "HOUR",    "MINUTE", "SECOND", "MILLISECOND"};
-    uint32_t n = sizeof units / sizeof *units, i = 0;
+    struct efx_binder *b = sc->b;
+    struct efx_str unit = efx_str_of(e->name.s);
     struct call c = bind_args(sc, e);
-    while (i < n && !efx_str_equal_ci(efx_str_of(units[i]), efx_str_of(e->name.s))) {
-        i++;
-    }
-    if (i == n) {
-        efx_diag_add(sc->b->diags, 1305, e->name.at,
-                     efx_diag_nearest(sc->b->diags, efx_str_of(e->name.s), units, n),
+    if (!is_unit(unit, N_UNITS_ALL, false)) {
+        efx_diag_add(b->diags, 1305, e->name.at,
+                     efx_diag_nearest(b->diags, unit, date_units, N_UNITS_ALL),
                      "EXTRACT knows no unit '%s'", e->name.s);
-    } else if (c.ok) {
-        efx_bind__absent(sc->b, e->op_at, NULL, "EXTRACT is not built yet");
+        return NULL;
     }
-    return NULL;
+    if (!c.ok) {
+        return NULL;
+    }
+    struct efx_bx **args = BIND_NEW_N(b, struct efx_bx *, 2);
+    args[0] = c.args[0];
+    args[1] = efx_bind__null(b, EFX_TYPE_STRING, e->name.at);
+    args[1]->lit = (struct efx_value){.type = EFX_TYPE_STRING, .s = unit};
+    c.args = args;
+    c.n = 2;
+    return call_func(&c, func_of("EXTRACT"));
 }
 
 /* ---- membership ---- */

@@ -471,11 +471,15 @@ static inline __attribute__((always_inline)) void fetch_ahead(const struct win_l
 }
 
 /* The row goes in; *left: the oldest went out before. */
-static enum efx_rc pass(struct win_length *w, struct efx_heap *heap, const struct efx_batch *b,
-                        uint32_t row, uint32_t id, struct left *l, bool *left)
+static inline enum efx_rc pass(struct win_length *w, const struct efx_states *at, uint32_t stamp,
+                               const struct efx_batch *b, uint32_t row, uint32_t id, struct left *l,
+                               bool *left)
 {
-    efx_keyed_touch(w->copies.table, id);
-    struct ring *r = win_copy_state(&w->copies, id);
+    struct efx_heap *heap = at->heap;
+    struct ring *r = efx_state_at(at, id);
+    if (!efx_keyed_is_touched((struct efx_entry *)(void *)((uint8_t *)r - at->off), stamp)) {
+        efx_keyed_touch(w->copies.table, id);
+    }
     *left = r->n == w->n;
     if (*left) {
         row_take(w, heap, r, l);
@@ -491,7 +495,6 @@ enum efx_rc efx_window__ring_arrive(struct win_length *w, const struct efx_step 
                                     struct efx_rows *rows, struct efx_changes *out)
 {
     struct efx_ctx *ctx = w->how.ctx;
-    struct efx_heap *heap = efx_keyed_heap(w->copies.table);
     uint32_t until = rows->until - rows->from < CHUNK ? rows->until : rows->from + CHUNK;
     uint32_t *at = efx_scratch(ctx, CHUNK * sizeof *at);
     uint32_t *id = efx_scratch(ctx, CHUNK * sizeof *id);
@@ -502,9 +505,11 @@ enum efx_rc efx_window__ring_arrive(struct win_length *w, const struct efx_step 
     out->n = 0;
     left_begin(w, &l);
     EFX_RET(find(w, rows->b, at, n, id));
+    const struct efx_states states = efx_keyed_states(w->copies.table, 0);
+    const uint32_t stamp = efx_keyed_stamp(w->copies.table);
     for (uint32_t i = 0; i < n; i++) {
         bool left;
-        EFX_RET(pass(w, heap, rows->b, at[i], id[i], &l, &left));
+        EFX_RET(pass(w, &states, stamp, rows->b, at[i], id[i], &l, &left));
         for (uint32_t k = left ? 0 : 1; k < 2; k++) {
             struct efx_change *c = win_change(&list, k == 0 ? EFX_ROW_EXPIRED : EFX_ROW_CURRENT,
                                               efx_op_row_moment(step, rows->b, at[i]),
@@ -525,7 +530,6 @@ enum efx_rc efx_window__ring_slide(struct win_length *w, const struct efx_step *
                                    struct efx_rows *rows, struct efx_slide *out)
 {
     struct efx_ctx *ctx = w->how.ctx;
-    struct efx_heap *heap = efx_keyed_heap(w->copies.table);
     uint32_t until = rows->until - rows->from < CHUNK ? rows->until : rows->from + CHUNK;
     uint32_t *at = efx_scratch(ctx, CHUNK * sizeof *at);
     uint32_t *id = efx_scratch(ctx, CHUNK * sizeof *id);
@@ -538,10 +542,11 @@ enum efx_rc efx_window__ring_slide(struct win_length *w, const struct efx_step *
     left_begin(w, &l);
     EFX_RET(find(w, rows->b, at, n, id));
     const struct efx_states states = efx_keyed_states(w->copies.table, 0);
+    const uint32_t stamp = efx_keyed_stamp(w->copies.table);
     for (uint32_t i = 0; i < n; i++) {
         bool left;
         fetch_ahead(w, &states, id, n, i);
-        EFX_RET(pass(w, heap, rows->b, at[i], id[i], &l, &left));
+        EFX_RET(pass(w, &states, stamp, rows->b, at[i], id[i], &l, &left));
         uint32_t g = group != NULL ? group[at[i]] : 0;
         if (left && out->may_pair) {
             out->leaves[k / 64] |= (uint64_t)1 << k % 64;

@@ -7,6 +7,10 @@
  * A row is in the order of the log if no row before it is due later. Walking from the front, a row
  * due before one that the walk has passed is late: it stands in the heap, or has left already.
  *
+ * As long as no row is late, stretches are walked instead of rows: what is due before a row is the
+ * next stretch of the log, and rows of one time enter together (`slide`, `flow`). Such rows are not
+ * noted one by one: all below `gone` goes when the next call begins.
+ *
  * In a PARTITION rows due at one time leave copy by copy, in the order of births: they are
  * collected and sorted before they are listed.
  *
@@ -37,6 +41,7 @@ struct win_time {
     struct win_timers late;
     uint64_t entered;                /* rows below this number have arrived */
     uint64_t front;                  /* next row in order */
+    uint64_t gone;                   /* all rows below have left */
     int64_t front_due;               /* EFX_NEVER_MS = none */
     int64_t walked_max, entered_max; /* greatest dues in order, behind front and of all */
     int64_t
@@ -109,16 +114,15 @@ static uint64_t take_next(struct win_time *w)
 static void begin(struct win_time *w)
 {
     struct win_held *h = &w->held;
-    if (w->late.n == 0) {
-        uint32_t n = 0;
-        efx_log_kill_until(h->log, w->front);
-        for (uint32_t i = 0; i < h->n_doomed; i++) {
-            if (h->doomed[i] >= w->front) {
-                h->doomed[n++] = h->doomed[i];
-            }
+    uint64_t until = w->late.n == 0 ? w->front : w->gone;
+    uint32_t n = 0;
+    efx_log_kill_until(h->log, until);
+    for (uint32_t i = 0; i < h->n_doomed; i++) {
+        if (h->doomed[i] >= until) {
+            h->doomed[n++] = h->doomed[i];
         }
-        h->n_doomed = n;
     }
+    h->n_doomed = n;
     efx_window__kill_doomed(h);
 }
 
@@ -190,6 +194,71 @@ static enum efx_rc slice_end(struct win_time *w, struct efx_rows *rows, const st
     w->n_ahead = s->n - i;
     rows->from = i < s->n ? s->at[i] : s->until;
     return rows->from < rows->until ? EFX_AGAIN : EFX_OK;
+}
+
+/* ---- rows of one time, as long as none is late ---- */
+
+struct stretch { /* rows i .. until - 1 of the slice, before which all is due until `due` */
+    uint32_t until;
+    int64_t due_ms;
+};
+
+/* Are row i and those of its time such that all is in order? */
+static bool stretch_find(const struct win_time *w, const struct efx_step *step,
+                         const struct efx_rows *rows, const struct slice *s, uint32_t i,
+                         struct stretch *out)
+{
+    int64_t clk_ms = efx_batch_clk_ms(rows->b, s->at[i]), due_ms = s->due_ms[i];
+    if (w->late.n > 0 || w->n_odd > 0 || due_ms <= clk_ms || due_ms < w->entered_max ||
+        !efx_moment_is_event(efx_op_row_moment(step, rows->b, s->at[i]))) {
+        return false;
+    }
+    uint32_t j = i + 1;
+    bool by_clk = rows->b->clk_ms == NULL && step->virtual_clock; /* the due says the clock */
+    while (j < s->n && s->due_ms[j] == due_ms &&
+           (by_clk || efx_batch_clk_ms(rows->b, s->at[j]) == clk_ms)) {
+        j++;
+    }
+    *out = (struct stretch){j, clk_ms};
+    return true;
+}
+
+/* At most n_max rows from the front on that are due until due_ms and lie in one segment leave;
+ * returns how many. */
+static uint32_t front_leaves(struct win_time *w, int64_t due_ms, uint32_t n_max,
+                             const int64_t **dues, const uint32_t **group)
+{
+    uint32_t n = 0, most;
+    if (w->front_due > due_ms || n_max == 0) {
+        return 0;
+    }
+    most = efx_log_stretch(w->held.log, w->front, dues, group);
+    const int64_t *due = *dues;
+    most = w->entered - w->front < most ? (uint32_t)(w->entered - w->front) : most;
+    most = most < n_max ? most : n_max;
+    while (n < most && due[n] <= due_ms) {
+        n++;
+    }
+    w->walked_max = due[n - 1];
+    w->front += n;
+    w->gone = w->front;
+    if (n < most) {
+        w->front_due = due[n];
+    } else {
+        front_find(w);
+    }
+    return n;
+}
+
+/* So many rows from row i on, of one time, are there now. */
+static void stretch_enters(struct win_time *w, const struct slice *s, uint32_t i, uint32_t n)
+{
+    w->entered = s->first + i + n;
+    w->entered_max = s->due_ms[i];
+    if (w->front_due == EFX_NEVER_MS) {
+        w->front = s->first + i;
+        w->front_due = s->due_ms[i];
+    }
 }
 
 /* ---- what is due ---- */
@@ -332,6 +401,7 @@ struct ops {
     uint64_t *number; /* [n_left] */
     uint32_t n_left;
     const uint32_t *id; /* group column; NULL = none */
+    bool by_number;     /* groups of some rows that leave are not in out->id yet */
 };
 
 static inline void op_leaves(struct ops *o, uint64_t number)
@@ -340,6 +410,56 @@ static inline void op_leaves(struct ops *o, uint64_t number)
     o->out->row[k] = o->n_left;
     o->out->leaves[k / 64] |= (uint64_t)1 << k % 64;
     o->number[o->n_left++] = number;
+    o->by_number = true;
+}
+
+/* Sets bits from .. from + n - 1. */
+static void bits_set(uint64_t *bits, uint32_t from, uint32_t n)
+{
+    for (uint32_t until = from + n; from < until; from = (from / 64 + 1) * 64) {
+        uint64_t word = UINT64_MAX << from % 64;
+        bits[from / 64] |= until / 64 > from / 64 ? word : word & ~(UINT64_MAX << until % 64);
+    }
+}
+
+/* Rows of one time. EFX_AGAIN: no room for those from *i on. */
+static enum efx_rc slide_stretch(struct win_time *w, const struct slice *s,
+                                 const struct stretch *st, uint32_t *i, struct ops *o)
+{
+    struct efx_slide *out = o->out;
+    const uint32_t *group;
+    const int64_t *due;
+    for (uint32_t n; w->front_due <= st->due_ms; out->n += n) {
+        uint64_t number = w->front;
+        n = front_leaves(w, st->due_ms, EFX_SLIDE_MAX - out->n, &due, &group);
+        if (n == 0) {
+            return EFX_AGAIN;
+        }
+        bits_set(out->leaves, out->n, n);
+        for (uint32_t k = 0; k < n; k++) {
+            out->row[out->n + k] = o->n_left + k;
+            o->number[o->n_left + k] = number + k;
+        }
+        if (o->id != NULL) {
+            memcpy(out->id + out->n, group, n * sizeof *group);
+        }
+        o->n_left += n;
+    }
+    uint32_t room = EFX_SLIDE_MAX - out->n, n = st->until - *i < room ? st->until - *i : room;
+    memcpy(out->row + out->n, s->at + *i, n * sizeof *s->at);
+    if (o->id != NULL && n > 0 && s->at[*i + n - 1] - s->at[*i] == n - 1) {
+        memcpy(out->id + out->n, o->id + s->at[*i], n * sizeof *o->id);
+    } else if (o->id != NULL) {
+        for (uint32_t k = 0; k < n; k++) {
+            out->id[out->n + k] = o->id[s->at[*i + k]];
+        }
+    }
+    if (n > 0) {
+        stretch_enters(w, s, *i, n);
+    }
+    out->n += n;
+    *i += n;
+    return *i < st->until ? EFX_AGAIN : EFX_OK;
 }
 
 /* Groups of the ops that take rows out: the last column of left. */
@@ -405,15 +525,23 @@ static enum efx_rc time_slide(struct efx_window *self, const struct efx_step *st
     };
     out->n = 0;
     EFX_RET(slice_add(w, step, rows, &s));
-    for (; i < s.n && rc == EFX_OK; i += rc == EFX_OK) {
-        rc = slide_one(w, step, rows, &s, i, &o);
+    while (i < s.n && rc == EFX_OK) {
+        struct stretch st;
+        if (stretch_find(w, step, rows, &s, i, &st)) {
+            rc = slide_stretch(w, &s, &st, &i, &o);
+        } else {
+            rc = slide_one(w, step, rows, &s, i, &o);
+            i += rc == EFX_OK;
+        }
     }
     if (rc < 0) {
         return rc;
     }
-    out->left = efx_window__held_left(&w->held, o.number, o.n_left);
-    if (o.id != NULL && o.n_left > 0) {
+    if (o.by_number && o.id != NULL) {
+        out->left = efx_window__held_left(&w->held, o.number, o.n_left);
         ops_groups(out);
+    } else {
+        out->left = efx_window__held_cols(&w->held, o.number, o.n_left);
     }
     return slice_end(w, rows, &s, i);
 }
@@ -457,6 +585,33 @@ static enum efx_rc flow_one(struct win_time *w, const struct efx_step *step,
                    : EFX_OK;
 }
 
+/* Rows of one time. EFX_AGAIN: no room for those from *i on. */
+static enum efx_rc flow_stretch(struct win_time *w, const struct efx_step *step,
+                                const struct stretch *st, const struct slice *s, uint32_t *i,
+                                struct flow *f)
+{
+    struct efx_flow *out = f->out;
+    const uint32_t *group;
+    const int64_t *due;
+    for (uint32_t n; w->front_due <= st->due_ms; out->n_left += n) {
+        uint64_t number = w->front;
+        n = front_leaves(w, st->due_ms, EFX_SLIDE_MAX - 1 - out->n_left, &due, &group);
+        if (n == 0) {
+            return EFX_AGAIN;
+        }
+        for (uint32_t k = 0; k < n; k++) {
+            f->number[out->n_left + k] = number + k;
+            out->moment[out->n_left + k] = win_timer_moment(step, w->how.rank, due[k]);
+        }
+    }
+    for (uint32_t k = *i; k < st->until; k++) {
+        out->before[out->n++] = out->n_left;
+    }
+    stretch_enters(w, s, *i, st->until - *i);
+    *i = st->until;
+    return EFX_OK;
+}
+
 static enum efx_rc time_flow(struct efx_window *self, const struct efx_step *step,
                              struct efx_rows *rows, struct efx_flow *out)
 {
@@ -468,8 +623,14 @@ static enum efx_rc time_flow(struct efx_window *self, const struct efx_step *ste
     struct flow f = {out, efx_scratch(w->how.ctx, EFX_SLIDE_MAX * sizeof *f.number)};
     out->n = out->n_left = 0;
     EFX_RET(slice_add(w, step, rows, &s));
-    for (; i < s.n && rc == EFX_OK && out->n_left < EFX_SLIDE_MAX - 1; i += rc == EFX_OK) {
-        rc = flow_one(w, step, rows, &s, i, &f);
+    while (i < s.n && rc == EFX_OK && out->n_left < EFX_SLIDE_MAX - 1) {
+        struct stretch st;
+        if (stretch_find(w, step, rows, &s, i, &st)) {
+            rc = flow_stretch(w, step, &st, &s, &i, &f);
+        } else {
+            rc = flow_one(w, step, rows, &s, i, &f);
+            i += rc == EFX_OK;
+        }
     }
     if (rc < 0) {
         return rc;

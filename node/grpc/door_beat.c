@@ -52,7 +52,7 @@ static void put_status(struct efx_door *d, struct efx_arena *a, const struct efx
 {
     struct efx_grpc_numbers numbers;
     d->vt->numbers(d->server, &numbers);
-    *out = (Eventflux__Transport__NodeStatus)EVENTFLUX__TRANSPORT__NODE_STATUS__INIT;
+    eventflux__transport__node_status__init(out);
     out->health = d->ready && st->ready ? EVENTFLUX__TRANSPORT__NODE_HEALTH__NODE_HEALTH_HEALTHY
                                         : EVENTFLUX__TRANSPORT__NODE_HEALTH__NODE_HEALTH_DEGRADED;
     out->cpu_usage = cpu_percent(d);
@@ -65,7 +65,7 @@ static void put_status(struct efx_door *d, struct efx_arena *a, const struct efx
 static void put_cluster(struct efx_arena *a, const struct efx_status *st,
                         Eventflux__Transport__ClusterInfo *out)
 {
-    *out = (Eventflux__Transport__ClusterInfo)EVENTFLUX__TRANSPORT__CLUSTER_INFO__INIT;
+    eventflux__transport__cluster_info__init(out);
     out->cluster_id = efx_door__text(a, st->cluster);
     out->total_nodes = (int32_t)st->n_nodes;
     for (uint32_t i = 0; i < st->n_nodes; i++) {
@@ -79,7 +79,8 @@ static void heartbeat(struct efx_grpc_call *c, const struct efx_bytes *pieces, u
 {
     struct efx_door *d = door_of(c);
     struct efx_arena a;
-    Eventflux__Transport__HeartbeatResponse r = EVENTFLUX__TRANSPORT__HEARTBEAT_RESPONSE__INIT;
+    Eventflux__Transport__HeartbeatResponse r;
+    eventflux__transport__heartbeat_response__init(&r);
     Eventflux__Transport__NodeStatus status;
     Eventflux__Transport__ClusterInfo cluster;
     efx_arena_init(&a, &efx_mem_libc, SIZE_MAX);

@@ -76,9 +76,10 @@ static void put_in(struct events *e, const struct efx_schema *schema, const char
 {
     struct efx_arena a;
     char id[24];
-    Eventflux__Transport__TransportMessage m = EVENTFLUX__TRANSPORT__TRANSPORT_MESSAGE__INIT;
-    Eventflux__Transport__TransportMessage__HeadersEntry h =
-        EVENTFLUX__TRANSPORT__TRANSPORT_MESSAGE__HEADERS_ENTRY__INIT;
+    Eventflux__Transport__TransportMessage m;
+    eventflux__transport__transport_message__init(&m);
+    Eventflux__Transport__TransportMessage__HeadersEntry h;
+    eventflux__transport__transport_message__headers_entry__init(&h);
     Eventflux__Transport__TransportMessage__HeadersEntry *headers[] = {&h};
     efx_arena_init(&a, &efx_mem_libc, SIZE_MAX);
     (void)pthread_mutex_lock(&e->lock);

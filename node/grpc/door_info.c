@@ -73,13 +73,13 @@ static Eventflux__V1__StreamInfo *stream_info(struct efx_arena *a, const struct 
     if (s == NULL || cols == NULL) {
         return NULL;
     }
-    *s = (Eventflux__V1__StreamInfo)EVENTFLUX__V1__STREAM_INFO__INIT;
+    eventflux__v1__stream_info__init(s);
     s->name = efx_door__text(a, o->schema.name);
     s->kind = efx_door__text(a, kind_of(o));
     s->committed = is_committed(o);
     s->columns = EFX_NEW_N(a, Eventflux__V1__ColumnInfo *, o->schema.n_cols + 1);
     for (uint32_t c = 0; s->columns != NULL && c < o->schema.n_cols; c++) {
-        cols[c] = (Eventflux__V1__ColumnInfo)EVENTFLUX__V1__COLUMN_INFO__INIT;
+        eventflux__v1__column_info__init(&cols[c]);
         cols[c].name = efx_door__text(a, o->schema.cols[c].name);
         cols[c].type = (Eventflux__V1__Type)o->schema.cols[c].type; /* the same numbers */
         cols[c].not_null = o->schema.cols[c].not_null;
@@ -102,7 +102,8 @@ static char *only_node(struct efx_door *d, struct efx_arena *a)
 static void answer_describe(struct efx_grpc_call *c, const struct efx_service_app *app,
                             const Eventflux__V1__DescribeRequest *ask, struct efx_arena *a)
 {
-    Eventflux__V1__DescribeResponse r = EVENTFLUX__V1__DESCRIBE_RESPONSE__INIT;
+    Eventflux__V1__DescribeResponse r;
+    eventflux__v1__describe_response__init(&r);
     uint8_t hash[sizeof app->hash];
     memcpy(hash, app->hash, sizeof hash);
     r.app = efx_door__text(a, app->name);
@@ -160,7 +161,7 @@ static Eventflux__V1__CheckpointInfo *checkpoint_info(struct efx_arena *a,
         return NULL;
     }
     memcpy(hash, from->app_hash, sizeof from->app_hash);
-    *k = (Eventflux__V1__CheckpointInfo)EVENTFLUX__V1__CHECKPOINT_INFO__INIT;
+    eventflux__v1__checkpoint_info__init(k);
     k->no = from->no;
     k->revision = efx_door__text(a, from->revision);
     k->committed_ms = from->committed_ms;
@@ -177,7 +178,7 @@ static Eventflux__V1__Node *node_info(struct efx_arena *a, const struct efx_node
     if (n == NULL) {
         return NULL;
     }
-    *n = (Eventflux__V1__Node)EVENTFLUX__V1__NODE__INIT;
+    eventflux__v1__node__init(n);
     n->id = efx_door__text(a, from->id);
     n->incarnation = from->incarnation;
     n->state = (Eventflux__V1__NodeState)from->state; /* the same numbers */
@@ -218,7 +219,8 @@ static void put_lists(struct efx_arena *a, const struct efx_status *st,
 static void status(struct efx_grpc_call *c, const struct efx_bytes *pieces, uint32_t n)
 {
     struct efx_arena a;
-    Eventflux__V1__StatusResponse r = EVENTFLUX__V1__STATUS_RESPONSE__INIT;
+    Eventflux__V1__StatusResponse r;
+    eventflux__v1__status_response__init(&r);
     efx_arena_init(&a, &efx_mem_libc, SIZE_MAX);
     struct efx_status *st = NULL;
     if (efx_door__read(c, &eventflux__v1__status_request__descriptor, pieces, n, &a) != NULL) {

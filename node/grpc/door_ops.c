@@ -40,7 +40,8 @@ static void front_ended(struct efx_operation_front *self, const struct efx_opera
 static Eventflux__V1__CheckpointInfo info_of(struct operation *o)
 {
     const struct efx_checkpoint_info *from = &o->done.checkpoint;
-    Eventflux__V1__CheckpointInfo k = EVENTFLUX__V1__CHECKPOINT_INFO__INIT;
+    Eventflux__V1__CheckpointInfo k;
+    eventflux__v1__checkpoint_info__init(&k);
     k.no = from->no;
     k.revision = efx_door__text(&o->arena, from->revision);
     k.committed_ms = from->committed_ms;
@@ -63,10 +64,14 @@ static char **names_of(struct operation *o, size_t *n)
 
 static void answer(struct operation *o)
 {
-    Eventflux__V1__CheckpointResponse checkpoint = EVENTFLUX__V1__CHECKPOINT_RESPONSE__INIT;
-    Eventflux__V1__RestoreResponse restore = EVENTFLUX__V1__RESTORE_RESPONSE__INIT;
-    Eventflux__V1__DeployResponse deploy = EVENTFLUX__V1__DEPLOY_RESPONSE__INIT;
-    Eventflux__V1__DrainResponse drain = EVENTFLUX__V1__DRAIN_RESPONSE__INIT;
+    Eventflux__V1__CheckpointResponse checkpoint;
+    eventflux__v1__checkpoint_response__init(&checkpoint);
+    Eventflux__V1__RestoreResponse restore;
+    eventflux__v1__restore_response__init(&restore);
+    Eventflux__V1__DeployResponse deploy;
+    eventflux__v1__deploy_response__init(&deploy);
+    Eventflux__V1__DrainResponse drain;
+    eventflux__v1__drain_response__init(&drain);
     Eventflux__V1__CheckpointInfo info = info_of(o);
     Eventflux__V1__CheckpointInfo *given = info.no != 0 ? &info : NULL;
     switch (o->what) {

@@ -134,7 +134,7 @@ static void send_rejects(struct submit *s)
     levels.resend_from = 0; /* that is said once */
     (void)pthread_mutex_unlock(&s->lock);
     while (r != NULL) {
-        out->ack = (Eventflux__V1__SubmitAck)EVENTFLUX__V1__SUBMIT_ACK__INIT;
+        eventflux__v1__submit_ack__init(&out->ack);
         put_levels(s, &levels, out);
         uint32_t n = 0;
         for (; r != NULL && n < REJECTS_AN_ACK; r = r->next) {
@@ -142,7 +142,7 @@ static void send_rejects(struct submit *s)
                 continue; /* a repeat: told when it was taken */
             }
             (void)snprintf(out->codes[n], sizeof out->codes[n], "EFX-%04u", r->code);
-            out->rejects[n] = (Eventflux__V1__Reject)EVENTFLUX__V1__REJECT__INIT;
+            eventflux__v1__reject__init(&out->rejects[n]);
             out->rejects[n].seq = s->first + r->row;
             out->rejects[n].code = out->codes[n];
             union { /* protobuf-c takes char *, and only reads */
@@ -179,14 +179,14 @@ static void on_levels(struct submit *s, const struct efx_ack *a, const struct ef
         refuse_as(s, EFX_GRPC_RESOURCE_EXHAUSTED, 4005, "out of memory");
         return;
     }
-    out->ack = (Eventflux__V1__SubmitAck)EVENTFLUX__V1__SUBMIT_ACK__INIT;
+    eventflux__v1__submit_ack__init(&out->ack);
     put_levels(s, a, out);
     if (a->resend_from != 0) {
         s->expected = s->rewound_to = a->resend_from;
     }
     char node[sizeof opened->node];
     if (opened != NULL) {
-        out->opened = (Eventflux__V1__Opened)EVENTFLUX__V1__OPENED__INIT;
+        eventflux__v1__opened__init(&out->opened);
         out->opened.next_seq = opened->next_seq;
         out->opened.known = opened->known;
         out->opened.epoch = opened->epoch;

@@ -135,7 +135,8 @@ static void send_answer(struct relay *r, const struct waiting *w)
 {
     struct efx_arena a;
     char accepted[16], rejected[16];
-    Eventflux__Transport__TransportMessage m = EVENTFLUX__TRANSPORT__TRANSPORT_MESSAGE__INIT;
+    Eventflux__Transport__TransportMessage m;
+    eventflux__transport__transport_message__init(&m);
     Eventflux__Transport__TransportMessage__HeadersEntry h[3], *list[3];
     efx_arena_init(&a, &efx_mem_libc, SIZE_MAX);
     (void)snprintf(accepted, sizeof accepted, "%u", w->n_rows - w->n_rejects);
@@ -143,8 +144,7 @@ static void send_answer(struct relay *r, const struct waiting *w)
     const char *keys[] = {"accepted", "rejected", "error"};
     const char *values[] = {accepted, rejected, w->reason};
     for (uint32_t i = 0; i < 3; i++) {
-        h[i] = (Eventflux__Transport__TransportMessage__HeadersEntry)
-            EVENTFLUX__TRANSPORT__TRANSPORT_MESSAGE__HEADERS_ENTRY__INIT;
+        eventflux__transport__transport_message__headers_entry__init(&h[i]);
         h[i].key = efx_door__text(&a, keys[i]);
         h[i].value = efx_door__text(&a, values[i]);
         list[i] = &h[i];
