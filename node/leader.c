@@ -463,6 +463,26 @@ static bool is_silent(struct efx_node *n, const char *name)
     return node_now_ns(n) - since > (uint64_t)n->conf.failure_timeout_ms * 1000000;
 }
 
+/* C11 the other way round: somebody does not hear a member whom this one hears. Its lease says so
+ * after a renewal, so a new epoch and a store that is back get their time. */
+static bool any_deaf(const struct efx_node *n, const struct view *v)
+{
+    const struct node_record *r = n->record;
+    uint64_t timeout_ns = (uint64_t)n->conf.failure_timeout_ms * 1000000;
+    uint64_t since = n->store_back_ns > n->adopted_ns ? n->store_back_ns : n->adopted_ns;
+    if (node_now_ns(n) - since < timeout_ns + timeout_ns / 2) {
+        return false;
+    }
+    for (uint32_t a = 0; a < r->n_members; a++) {
+        for (uint32_t b = 0; b < r->n_members; b++) {
+            if (a != b && v->lease[a] && v->lease[b] && !hears(v->value[a], r->members[b].name)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static bool returned(struct efx_bytes leases, const char *name)
 {
     struct efx_reader r = {leases.p, leases.n, false};
@@ -499,7 +519,7 @@ void node_leader_look(struct efx_node *n)
             cut = cut || (v.lease[i] && is_silent(n, name));
         }
     }
-    if (!any && cut) {
+    if (!any && (cut || any_deaf(n, &v))) {
         uint32_t keep = largest_group(r, &v);
         if ((keep >> n->self & 1) == 0) { /* C11: outside of it nobody leads */
             node_log(n, "this node is cut off from the larger part: it gives up the lead");

@@ -23,7 +23,8 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "node"))
 from cluster import Cluster, wait_for  # noqa: E402
 
 APP = "examples/card-alerts-cluster.sql"
-CARDS, SUBMITTERS = 20000, 3
+SUBMITTERS = 3
+PAYMENTS_A_CARD = 15
 KILL_AT, RETURN_AT = 0.35, 0.6
 COUNTRIES = ["DE", "FR", "NL", "ES", "IT", "PL", "AT", "CH", "SE", "PT"]
 
@@ -41,11 +42,11 @@ def grouped(n):
 
 def make_payments(n):
     """For each submitter its payments in order; a card is one submitter's."""
-    dice = random.Random(42)
+    dice, cards = random.Random(42), n // PAYMENTS_A_CARD + 1
     parts = [[] for _ in range(SUBMITTERS)]
     thieves = collections.deque()  # second halves, due at a payment's number
     for i in range(n):
-        card, cents = dice.randrange(CARDS), 200 + int(29800 * dice.random() * dice.random())
+        card, cents = dice.randrange(cards), 200 + int(29800 * dice.random() * dice.random())
         if thieves and thieves[0][0] <= i:
             _, card = thieves.popleft()
             cents = 50001 + dice.randrange(50000)

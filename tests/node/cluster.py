@@ -95,6 +95,68 @@ class Process:
             return ""
 
 
+class Relay:
+    """A loopback port in front of another: what goes through can be cut off without a word, as a
+    network does it, and let through again. New connections are taken and say nothing meanwhile."""
+
+    def __init__(self, target):
+        self.target = target
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port = self.listener.getsockname()[1]
+        self.address = f"127.0.0.1:{self.port}"
+        self.open = threading.Event()
+        self.open.set()
+        self.sockets = set()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(near,), daemon=True).start()
+
+    def serve(self, near):
+        self.open.wait()
+        try:
+            far = socket.create_connection(self.target)
+        except OSError:
+            near.close()
+            return
+        pair = (near, far)
+        for s in pair:
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sockets.update(pair)
+        for a, b in (pair, pair[::-1]):
+            threading.Thread(target=self.pump, args=(a, b), daemon=True).start()
+
+    def pump(self, a, b):
+        try:
+            while data := a.recv(65536):
+                self.open.wait()
+                b.sendall(data)
+        except OSError:
+            pass
+        for s in (a, b):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def cut(self):
+        self.open.clear()
+
+    def heal(self):
+        self.open.set()
+
+    def close(self):
+        self.open.set()
+        self.listener.close()
+        for s in self.sockets:
+            s.close()
+
+
 class Redis(Process):
     def __init__(self, folder):
         super().__init__("redis", folder)
@@ -122,12 +184,28 @@ class Node(Process):
         super().__init__(f"n{i}", cluster.folder)
         self.cluster, self.i, self.seeds = cluster, i, seeds
         self.tcp, self.grpc, self.http = (f"127.0.0.1:{free_port()}" for _ in range(3))
+        self.relays = {}  # "peers": others reach it through that one; "redis": it reaches Redis
         self.epochs = []  # as it told them, of this incarnation
+
+    def behind_relays(self):
+        """Before its start, and before others are told to join it."""
+        host, port = self.tcp.split(":")
+        self.relays = {"peers": Relay((host, int(port))),
+                       "redis": Relay(("127.0.0.1", self.cluster.redis.port))}
+
+    def told(self):
+        """Where others reach it."""
+        return self.relays["peers"].address if self.relays else self.tcp
+
+    def redis_url(self):
+        relay = self.relays.get("redis")
+        return f"redis://{relay.address}/0" if relay else self.cluster.redis.url
 
     def start(self, options=()):
         self.epochs = []
         command = [os.path.join(self.cluster.bin, "efx-node"), "--id", self.name, "--app",
-                   self.cluster.app, "--redis", self.cluster.redis.url, "--data",
+                   self.cluster.app, "--redis", self.redis_url(), "--advertise-tcp", self.told(),
+                   "--data",
                    os.path.join(self.folder, self.name), "--listen-tcp", self.tcp, "--listen-grpc",
                    self.grpc, "--listen-http", self.http, "--shards", "1", "--set",
                    f"cluster.failure_timeout={self.cluster.failure_ms}ms"]
@@ -150,7 +228,8 @@ class Node(Process):
 
 
 class Cluster:
-    def __init__(self, bin_folder, sql, n=3, failure_ms=1000, options=(), keep=False):
+    def __init__(self, bin_folder, sql, n=3, failure_ms=1000, options=(), keep=False,
+                 relays=False):
         self.bin, self.n, self.failure_ms, self.options = bin_folder, n, failure_ms, options
         # In memory where there is such a folder: a busy disk's fsync is no fault of this test's.
         self.folder = tempfile.mkdtemp(prefix="efx-cluster-", dir=memory_folder())
@@ -159,6 +238,7 @@ class Cluster:
         with open(self.app, "w", encoding="utf-8") as f:
             f.write(sql)
         self.redis = Redis(self.folder)
+        self.relays = relays
         self.nodes = []
         for i in range(n):
             self.add_node()
@@ -167,7 +247,9 @@ class Cluster:
     def add_node(self):
         """Not started; the second and all later ones join the first."""
         i = len(self.nodes) + 1
-        node = Node(self, i, [x.tcp for x in self.nodes[:2]])
+        node = Node(self, i, [x.told() for x in self.nodes[:2]])
+        if self.relays:
+            node.behind_relays()
         self.nodes.append(node)
         return node
 
@@ -182,7 +264,7 @@ class Cluster:
         return self
 
     def __exit__(self, kind, value, trace):
-        if kind is not None:
+        if kind is not None and issubclass(kind, Exception):
             print(self.story(), flush=True)
         self.close()
 
@@ -190,6 +272,8 @@ class Cluster:
         self.watching = False
         for p in self.nodes + [self.redis]:
             p.kill()
+        for relay in (r for n in self.nodes for r in n.relays.values()):
+            relay.close()
         if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -278,6 +278,53 @@ class Faults(unittest.TestCase):
             r.finish()
             self.assertEqual(sum(s.rewinds for s in r.sessions), 0)
 
+    def test_a_member_is_cut_from_redis(self):
+        with Run(seed=12, relays=True) as r:
+            r.wait_committed(0.3)
+            victim = others(r)[0]
+            victim.relays["redis"].cut()
+            r.wait_committed(0.6)
+            victim.relays["redis"].heal()
+            r.finish()
+
+    def test_the_leader_is_cut_from_redis(self):
+        with Run(seed=13, relays=True) as r:
+            r.wait_committed(0.3)
+            victim = wait_for("nobody leads", r.cluster.leader)
+            victim.relays["redis"].cut()
+            r.wait_committed(0.6)
+            victim.relays["redis"].heal()
+            r.finish()
+
+    def test_a_member_is_not_reached_by_its_peers(self):
+        with Run(seed=14, relays=True) as r:
+            r.wait_committed(0.3)
+            victim = others(r)[0]
+            victim.relays["peers"].cut()
+            r.wait_committed(0.6)
+            victim.relays["peers"].heal()
+            r.finish()
+
+    def test_the_leader_is_not_reached_by_its_peers(self):
+        with Run(seed=16, relays=True) as r:
+            r.wait_committed(0.3)
+            victim = wait_for("nobody leads", r.cluster.leader)
+            victim.relays["peers"].cut()
+            r.wait_committed(0.6)
+            victim.relays["peers"].heal()
+            r.finish()
+
+    def test_a_member_is_not_reached_and_reaches_no_redis(self):
+        with Run(seed=15, relays=True) as r:
+            r.wait_committed(0.3)
+            victim = others(r)[-1]
+            for relay in victim.relays.values():
+                relay.cut()
+            r.wait_committed(0.6)
+            for relay in victim.relays.values():
+                relay.heal()
+            r.finish()
+
     def test_each_member_in_turn_drains_and_returns(self):
         with Run(seed=11, failure_ms=5000) as r:
             for node in r.cluster.nodes * 2:
