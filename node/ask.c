@@ -1,4 +1,4 @@
-/* Operations, which the leader does for whoever asks; and questions on tables.
+/* Operations, which the leader does for whoever asks.
  *
  *   door ─► here, if this node leads; else REQUEST ─► leader ─► … ─► RESULT ─► door
  *   CHECKPOINT  the next mark; done when its manifest stands
@@ -165,20 +165,12 @@ static enum efx_rc drain(struct efx_node *n, const char *id, struct efx_err *err
 /* Would it start? A text that does not bind is refused with its first message. */
 static enum efx_rc deploy(struct efx_node *n, const char *sql, struct efx_err *err)
 {
-    struct efx_options o = EFX_OPTIONS_INIT;
-    struct efx_error why;
-    struct efx *app;
+    struct efx *app = NULL;
     if (strcmp(sql, n->record->sql) == 0) {
         return EFX_DONE;
     }
-    o.file = n->record->app;
-    o.clock = (enum efx_clock)n->record->clock;
-    o.shards = 2;
-    enum efx_code code = efx_open(&app, sql, &o, &why);
+    EFX_RET(node_app_open(n, sql, n->record->app, (int)n->record->clock, &app, err));
     efx_close(&app);
-    if (code != EFX_RC_OK) {
-        return EFX_FAIL(err, EFX_ETYPE, EFX_KIND_USER, why.efx, "%s", why.msg);
-    }
     n->leader.new_sql = efx_arena_str(&n->arena, sql, strlen(sql));
     return EFX_OK;
 }
@@ -403,31 +395,4 @@ void node_ask_fini(struct efx_node *n)
     if (n->leave != NULL) {
         n->conf.loop->vt->cancel(n->conf.loop, &n->leave->again);
     }
-}
-
-/* ---- questions ---- */
-
-void node_query(struct efx_service *self, const struct efx_query_ask *ask,
-                struct efx_rows_front *front, struct efx_rows_call **out)
-{
-    struct efx_err why = {.rc = EFX_EDATA,
-                          .kind = EFX_KIND_USER,
-                          .code = 9001,
-                          .msg = "EFX-9001: queries on a cluster's tables are not built yet"};
-    (void)self;
-    (void)ask;
-    *out = node_handle(1);
-    front->ended(front, &why);
-}
-
-void node_ask_answer(void *arg, struct efx *app, const struct node_question *q)
-{
-    (void)arg;
-    (void)app;
-    (void)q;
-}
-
-void node_ask_pump(struct efx_node *n)
-{
-    (void)n;
 }

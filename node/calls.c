@@ -197,12 +197,30 @@ void node_calls_tick(struct efx_node *n, uint32_t member, const struct node_item
 {
     switch (item->kind) {
     case NODE_ITEM_OPEN: tick_open(n, member, item, wall_ms); break;
-    case NODE_ITEM_ROWS:
-    case NODE_ITEM_QUERY: tick_rows(n, member, item, wall_ms, skip); break;
+    case NODE_ITEM_ROWS: tick_rows(n, member, item, wall_ms, skip); break;
     case NODE_ITEM_CLOSE: node_sessions_close(&n->sessions, item->session, item->call); break;
+    case NODE_ITEM_QUERY:
     case NODE_ITEM_DRAIN:
     case NODE_ITEM_FINISH: break;
     }
+}
+
+/* The session need not be open, and whoever has it open goes on behind the question's number. */
+enum efx_rc node_calls_question(struct efx_node *n, const struct node_item *item, int64_t wall_ms,
+                                uint64_t *next_seq)
+{
+    enum efx_rc rc =
+        node_sessions_ask(&n->sessions, item->session, item->first_seq, wall_ms, next_seq);
+    for (struct efx_submit *c = n->submits; rc == EFX_OK && c != NULL; c = c->next) {
+        struct efx_bytes name = session_of(c);
+        if (c->numbered && c->opened && !c->ended && name.n == item->session.n &&
+            memcmp(name.p, item->session.p, name.n) == 0) {
+            c->taken = *next_seq - 1;
+            c->next_seq = c->next_seq < *next_seq ? *next_seq : c->next_seq;
+            c->ack_due = true;
+        }
+    }
+    return rc;
 }
 
 void node_calls_mark(struct efx_node *n, uint64_t no)

@@ -53,8 +53,10 @@ struct efx_node_conf {
     int clock;          /* enum efx_clock of efx/efx.h */
     uint64_t seed;      /* 0: drawn at the founding */
     bool ordered;       /* all outputs in one order on the first member; fixes `shards` of all */
-    bool certified;     /* members must show a certificate of the transport's peer_ca */
-    bool simulated;     /* loop and transport are: no threads of its own */
+    bool connected; /* who has the node runs the app's sources and sinks; else a text that has any
+                         is refused: members do not run them yet (C20) */
+    bool certified; /* members must show a certificate of the transport's peer_ca */
+    bool simulated; /* loop and transport are: no threads of its own */
     uint64_t state_max_bytes;
 
     /* 0: the defaults of cluster.md and runtime.md §10. */

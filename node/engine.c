@@ -609,6 +609,11 @@ uint64_t node_engine_tick_now(const struct node_engine *e)
     return atomic_load(&e->tick_now);
 }
 
+const struct node_record *node_engine_record(const struct node_engine *e)
+{
+    return &e->record;
+}
+
 uint32_t node_engine_backlog(const struct node_engine *e)
 {
     return atomic_load(&e->backlog);

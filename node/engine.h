@@ -113,6 +113,8 @@ void node_engine_settled(struct node_engine *e, uint64_t no, bool stands);
 bool node_engine_event(struct node_engine *e, struct node_engine_event *out);
 /* The tick whose rows come out now; on the engine's threads. */
 uint64_t node_engine_tick_now(const struct node_engine *e);
+/* Of its channel epoch; any thread, as long as the engine lives. */
+const struct node_record *node_engine_record(const struct node_engine *e);
 uint32_t node_engine_backlog(const struct node_engine *e); /* ticks that wait or run */
 /* When a timer is due on the system clock; EFX_NEVER_MS. */
 int64_t node_engine_due_ms(const struct node_engine *e);

@@ -348,6 +348,7 @@ void node_beat(void *arg)
         efx_buf_fini(&b);
         node_calls_ack(n, true);
     }
+    node_question_look(n);
     node_leader_pump(n);
     node_service_status(n);
     n->conf.loop->vt->timer_set(n->conf.loop, &n->beat_task,

@@ -42,6 +42,7 @@ void node_end(struct efx_node *n, const struct efx_err *why)
     node_pulse_stop(n);
     node_calls_end(n, why);
     node_watch_end(n, why);
+    node_question_end(n, why);
     node_ask_end(n, why);
     node_ticks_end(n);
     node_engine_close(&n->engine);
@@ -92,7 +93,7 @@ static void load(struct efx_node *n)
                                     .arg = n,
                                     .send = node_watch_packet,
                                     .rows = node_watch_rows,
-                                    .answer = node_ask_answer};
+                                    .answer = node_question_answer};
     n->phase = NODE_LOADING;
     enum efx_rc rc = node_engine_open(&conf, &n->engine, &err);
     if (rc != EFX_OK) {
@@ -154,6 +155,7 @@ static void outside(struct efx_node *n)
                 .rc = EFX_AGAIN, .kind = EFX_KIND_ENV, .msg = "this node has left"};
             node_calls_end(n, &why);
             node_watch_end(n, &why);
+            node_question_end(n, &why);
             why.rc = EFX_OK;
             node_log(n, "this node has left: it owns nothing any more");
             node_drop_epoch(n);
@@ -172,6 +174,7 @@ static void outside(struct efx_node *n)
         why = (struct efx_err){.rc = EFX_AGAIN, .kind = EFX_KIND_ENV, .msg = "joins anew"};
         node_calls_end(n, &why);
         node_watch_end(n, &why);
+        node_question_end(n, &why);
         node_drop_epoch(n);
         node_sessions_fini(&n->sessions);
         node_leader_drop(n);
@@ -270,6 +273,7 @@ static void loaded(struct efx_node *n, const struct node_engine_event *ev)
     n->phase = NODE_RUNNING;
     node_calls_loaded(n, n->rewound);
     node_watch_epoch(n, n->rewound);
+    node_question_epoch(n, n->rewound);
     node_ticks_begin(n);
     node_leader_pump(n);
 }
@@ -373,7 +377,7 @@ static void message(void *arg, const char *from, enum node_kind kind, struct efx
             node_watch_message(n, member, kind, body);
         }
         break;
-    case NODE_MSG_ANSWER:
+    case NODE_MSG_ANSWER: node_question_message(n, body); break;
     case NODE_MSG_REQUEST:
     case NODE_MSG_RESULT: node_ask_message(n, from, kind, body); break;
     case NODE_MSG_HELLO:
@@ -487,6 +491,8 @@ enum efx_rc efx_node_create(const struct efx_node_conf *conf, struct efx_node **
                             struct efx_err *err)
 {
     struct efx_node *n = efx_mem_libc.alloc(&efx_mem_libc, sizeof *n);
+    enum efx_rc app_rc = EFX_OK;
+    struct efx *app = NULL;
     if (n == NULL) {
         return EFX_FAIL(err, EFX_ENOMEM, EFX_KIND_ENV, 0, "out of memory");
     }
@@ -502,6 +508,8 @@ enum efx_rc efx_node_create(const struct efx_node_conf *conf, struct efx_node **
     n->me.shards = n->conf.shards;
     if (n->conf.sql != NULL) {
         node_hash(n->conf.sql, n->hash);
+        app_rc = node_app_open(n, n->conf.sql, n->conf.app_name, n->conf.clock, &app, err);
+        efx_close(&app);
     }
     n->engine_task = (struct efx_task){.fn = engine_task, .arg = n};
     n->turn_task = (struct efx_task){.fn = turn_task, .arg = n};
@@ -530,7 +538,10 @@ enum efx_rc efx_node_create(const struct efx_node_conf *conf, struct efx_node **
         efx_node_destroy(out);
         return EFX_FAIL(err, EFX_ENOMEM, EFX_KIND_ENV, 0, "out of memory");
     }
-    return EFX_OK;
+    if (app_rc != EFX_OK) {
+        efx_node_destroy(out);
+    }
+    return app_rc;
 }
 
 enum efx_rc efx_node_start(struct efx_node *n, struct efx_err *err)

@@ -25,7 +25,8 @@
  *   tick.c     parts and ticks (C3)
  *   calls.c    submit: sessions, acknowledgements (C16, C24)
  *   watch.c    subscriptions and rows between members (C21)
- *   ask.c      questions on tables (C22), operations for the leader
+ *   ask.c      operations for the leader
+ *   question.c questions on tables (C22)
  *   service.c  the face for doors: from their threads to the loop
  */
 enum { NODE_BUILDERS = 24, NODE_BACKLOG = 4, NODE_WAITING_PARTS = 2 };
@@ -124,10 +125,10 @@ struct node_queued {
 
 /* ---- rows for subscribers ---- */
 
-struct efx_rows_call {
+struct efx_rows_call { /* of Subscribe */
     struct efx_rows_call *next;
     struct efx_rows_front *front;
-    uint32_t object; /* stream; of a question: EFX_NO_COL */
+    uint32_t object; /* stream */
     uint64_t call;
     uint64_t n_rows;
     uint64_t mark_rows; /* up to the tick of the open mark */
@@ -215,6 +216,8 @@ struct efx_node {
     pthread_mutex_t out_lock;                               /* of wanted, outs */
     struct node_out *outs, *outs_last;
     struct efx_task out_task;
+
+    struct node_asking *askings; /* question.c */
 
     /* ask.c */
     struct node_operation *operations;
@@ -306,6 +309,10 @@ void node_resume(struct efx_node *n);
 /* calls.c */
 void node_calls_tick(struct efx_node *n, uint32_t member, const struct node_item *item,
                      int64_t wall_ms, uint32_t *skip);
+/* A question takes a row number in its session: EFX_OK: it comes next. EFX_DONE: was taken before.
+ * EFX_EDATA: a gap. EFX_ELIMIT. */
+enum efx_rc node_calls_question(struct efx_node *n, const struct node_item *item, int64_t wall_ms,
+                                uint64_t *next_seq) EFX_MUST_USE;
 void node_calls_pump(struct efx_node *n); /* queued builders into the part */
 void node_calls_mark(struct efx_node *n, uint64_t no);
 void node_calls_verdict(struct efx_node *n, uint64_t no, bool stands);
@@ -324,6 +331,9 @@ void node_submit_close(struct efx_service *self, struct efx_submit *s, bool grac
 void node_subscribe(struct efx_service *self, const struct efx_subscribe_ask *ask,
                     struct efx_rows_front *front, struct efx_rows_call **out);
 void node_rows_cancel(struct efx_service *self, struct efx_rows_call *c);
+/* From an engine's thread to the loop, and to the member. */
+void node_watch_hand_over(struct efx_node *n, uint32_t to, enum node_kind kind,
+                          const struct efx_buf *body);
 void node_watch_rows(void *arg, const struct efx_bobject *stream, const struct efx_rows *rows);
 void node_watch_packet(void *arg, uint32_t to, uint32_t shard, uint64_t step,
                        struct efx_bytes packet);
@@ -337,15 +347,26 @@ void node_watch_forget(struct efx_node *n);
 void node_watch_epoch(struct efx_node *n, bool rewind);
 void node_watch_end(struct efx_node *n, const struct efx_err *why);
 
-/* ask.c */
+/* question.c */
 void node_query(struct efx_service *self, const struct efx_query_ask *ask,
                 struct efx_rows_front *front, struct efx_rows_call **out);
+bool node_question_cancel(struct efx_node *n, uint64_t call); /* false: is none */
+void node_question_answer(void *arg, struct efx *app, const struct node_question *q);
+void node_question_message(struct efx_node *n, struct efx_bytes body);
+void node_question_pump(struct efx_node *n);
+/* True: it runs behind this tick; false: it ran before, or cannot. */
+bool node_question_tick(struct efx_node *n, uint32_t member, const struct node_item *item,
+                        int64_t wall_ms);
+void node_question_kept(struct efx_node *n);
+void node_question_look(struct efx_node *n);
+void node_question_epoch(struct efx_node *n, bool rewind);
+void node_question_end(struct efx_node *n, const struct efx_err *why);
+
+/* ask.c */
 void node_operate(struct efx_service *self, const struct efx_operation_ask *ask,
                   struct efx_operation_front *front);
 void node_ask_message(struct efx_node *n, const char *from, enum node_kind kind,
                       struct efx_bytes body);
-void node_ask_answer(void *arg, struct efx *app, const struct node_question *q);
-void node_ask_pump(struct efx_node *n);
 void node_ask_end(struct efx_node *n, const struct efx_err *why);
 void node_ask_decided(struct efx_node *n, uint64_t no, bool stands);
 void node_ask_switched(struct efx_node *n);
@@ -357,6 +378,9 @@ void node_ask_fini(struct efx_node *n);
 void node_service_init(struct efx_node *n);
 void node_service_fini(struct efx_node *n);
 void node_service_app(struct efx_node *n);
+/* A text that members can run: it binds, and nothing of it would be left undone. */
+enum efx_rc node_app_open(const struct efx_node *n, const char *sql, const char *name, int clock,
+                          struct efx **out, struct efx_err *err) EFX_MUST_USE;
 void node_service_status(struct efx_node *n);
 void node_builder_back(struct efx_node *n, struct efx_builder **b);
 void node_post(struct efx_node *n, struct node_inbox *m);

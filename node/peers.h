@@ -34,7 +34,7 @@ enum node_kind {
     NODE_MSG_RESUME,  /* of the leader: u64 channel, a hand-over came to nothing */
     NODE_MSG_WANTED,  /* u64 channel, streams whose rows the sender wants */
     NODE_MSG_ROWS,    /* u64 channel, u32 stream, rows of a subscribed stream */
-    NODE_MSG_ANSWER,  /* of a question: u64 call, bytes */
+    NODE_MSG_ANSWER,  /* u64 channel, u64 call of a question, bytes (question.c) */
     NODE_MSG_REQUEST, /* to the leader: u64 call, what is asked for */
     NODE_MSG_RESULT,  /* of it: u64 call, bytes */
     NODE_MSG_KINDS,

@@ -106,11 +106,45 @@ static void drop_builders(struct efx_node *n)
     n->n_made = 0;
 }
 
+/* C20 says what is to come. */
+static enum efx_rc connectors_run(const struct efx_program *p, struct efx_err *err)
+{
+    for (uint32_t i = 0; i < p->n_objects; i++) {
+        const struct efx_bobject *o = p->objects[i];
+        if (o->kind == EFX_OBJ_STREAM && o->conf.connector != NULL) {
+            return EFX_FAIL(err, EFX_ETYPE, EFX_KIND_USER, 9001,
+                            "stream '%.100s': a cluster does not run the connector '%s' yet; "
+                            "submit to its streams and subscribe to them",
+                            o->schema.name, o->conf.connector->name);
+        }
+    }
+    return EFX_OK;
+}
+
+enum efx_rc node_app_open(const struct efx_node *n, const char *sql, const char *name, int clock,
+                          struct efx **out, struct efx_err *err)
+{
+    struct efx_options o = EFX_OPTIONS_INIT;
+    struct efx_error why;
+    o.file = name;
+    o.clock = (enum efx_clock)clock;
+    o.shards = 2; /* the plan that several members have */
+    o.max_batch = n->record != NULL ? n->record->max_batch : n->conf.max_batch;
+    if (efx_open(out, sql, &o, &why) != EFX_RC_OK) {
+        efx_close(out);
+        return EFX_FAIL(err, EFX_ETYPE, EFX_KIND_USER, why.efx, "%.200s", why.msg);
+    }
+    enum efx_rc rc = n->conf.connected ? EFX_OK : connectors_run(efx_lib_program(*out), err);
+    if (rc != EFX_OK) {
+        efx_close(out);
+    }
+    return rc;
+}
+
 /* The record's text, bound for doors. Builders are of its streams. */
 void node_service_app(struct efx_node *n)
 {
-    struct efx_options o = EFX_OPTIONS_INIT;
-    struct efx_error err;
+    struct efx_err why;
     if (n->app != NULL && memcmp(n->app->base.hash, n->record->hash, 16) == 0) {
         return;
     }
@@ -118,13 +152,8 @@ void node_service_app(struct efx_node *n)
     EFX_ASSERT(a != NULL);
     memset(a, 0, sizeof *a);
     efx_arena_init(&a->arena, &efx_mem_libc, SIZE_MAX);
-    o.file = n->record->app;
-    o.clock = (enum efx_clock)n->record->clock;
-    o.shards = 2; /* the plan that several members have */
-    o.max_batch = n->record->max_batch;
-    if (efx_open(&a->efx, n->record->sql, &o, &err) != EFX_RC_OK) {
-        struct efx_err why = {.rc = EFX_ETYPE, .kind = EFX_KIND_USER, .code = err.efx};
-        (void)snprintf(why.msg, sizeof why.msg, "%.200s", err.msg);
+    if (node_app_open(n, n->record->sql, n->record->app, (int)n->record->clock, &a->efx, &why) !=
+        EFX_OK) {
         atomic_store(&a->refs, 1);
         app_free(a);
         node_end(n, &why);

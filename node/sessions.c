@@ -131,6 +131,20 @@ enum efx_rc node_sessions_rows(struct node_sessions *s, struct efx_bytes name, u
     return EFX_OK;
 }
 
+enum efx_rc node_sessions_ask(struct node_sessions *s, struct efx_bytes name, uint64_t seq,
+                              int64_t wall_ms, uint64_t *next_seq)
+{
+    struct node_session *e = node_sessions_find(s, name);
+    if (e == NULL) {
+        EFX_RET(add(s, name, &e));
+    }
+    e->used_ms = wall_ms;
+    enum efx_rc rc = seq == e->next_seq ? EFX_OK : seq < e->next_seq ? EFX_DONE : EFX_EDATA;
+    e->next_seq += rc == EFX_OK;
+    *next_seq = e->next_seq;
+    return rc;
+}
+
 void node_sessions_close(struct node_sessions *s, struct efx_bytes name, uint64_t call)
 {
     struct node_session *e = node_sessions_find(s, name);

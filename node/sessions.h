@@ -51,6 +51,10 @@ enum efx_rc node_sessions_open(struct node_sessions *s, const struct node_sessio
 enum efx_rc node_sessions_rows(struct node_sessions *s, struct efx_bytes name, uint64_t call,
                                uint64_t first_seq, uint32_t n, int64_t wall_ms,
                                uint32_t *skip) EFX_MUST_USE;
+/* One number, by whoever has it; the session is made if there is none. EFX_DONE: was taken before.
+ * EFX_EDATA: a gap. EFX_ELIMIT. *next_seq: which comes now. */
+enum efx_rc node_sessions_ask(struct node_sessions *s, struct efx_bytes name, uint64_t seq,
+                              int64_t wall_ms, uint64_t *next_seq) EFX_MUST_USE;
 void node_sessions_close(struct node_sessions *s, struct efx_bytes name, uint64_t call);
 /* At a mark. */
 void node_sessions_forget_idle(struct node_sessions *s, int64_t before_ms);

@@ -156,7 +156,9 @@ static void take_item(struct efx_node *n, struct node_tick_job *job, uint32_t me
     case NODE_ITEM_OPEN:
     case NODE_ITEM_CLOSE: node_calls_tick(n, member, item, job->wall_ms, &skip); break;
     case NODE_ITEM_QUERY:
-        node_calls_tick(n, member, item, job->wall_ms, &skip);
+        if (!node_question_tick(n, member, item, job->wall_ms)) {
+            break;
+        }
         job->questions = grown(job->questions, job->n_questions, sizeof *job->questions);
         job->questions[job->n_questions++] =
             (struct node_question){member, item->call, item->bytes};
@@ -237,7 +239,7 @@ void node_tick_pump(struct efx_node *n)
     bool any = false;
     while (n->phase == NODE_RUNNING) {
         node_calls_pump(n);
-        node_ask_pump(n);
+        node_question_pump(n);
         if (may_close(n) &&
             (n->ticks.n_items > 0 || n->ticks.mark != 0 || others_wait(n) || timer_is_due(n))) {
             close_part(n);

@@ -183,6 +183,7 @@ static enum efx_rc open_member(struct efx_together *t, uint32_t at, struct efx_e
         .clock = t->options.clock,
         .seed = t->options.seed != 0 ? t->options.seed : 1,
         .ordered = true,
+        .connected = true,
         .simulated = true,
         .state_max_bytes = t->options.state_max_bytes,
         .checkpoint_interval_ms = -1,
@@ -343,36 +344,6 @@ enum efx_code efx_together_checkpoint(struct efx_together *t, struct efx_error *
     return rc == EFX_OK ? EFX_RC_OK : EFX_RC_ENV;
 }
 
-static bool is_word(const char *sql, const char *at, size_t n)
-{
-    char before = at == sql ? ' ' : at[-1], behind = at[n];
-    const char *const in = "_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-    return strchr(in, before) == NULL && (behind == '\0' || strchr(in, behind) == NULL);
-}
-
-static bool mentions(const char *sql, const char *name)
-{
-    size_t n = strlen(name);
-    for (const char *at = sql; (at = strstr(at, name)) != NULL; at++) {
-        if (is_word(sql, at, n)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Tables are placed: each lives at one member. */
-static bool has_tables(struct efx *app, const char *sql)
-{
-    for (uint32_t i = 0; i < efx_n_streams(app); i++) {
-        const struct efx_stream *s = efx_stream_at(app, i);
-        if (s->is_table && mentions(sql, s->name) && efx_app_table(efx_lib_app(app), i) == NULL) {
-            return false;
-        }
-    }
-    return true;
-}
-
 enum efx_code efx_together_query(struct efx_together *t, const char *sql, efx_row_fn fn, void *arg,
                                  uint64_t *changed, struct efx_error *err)
 {
@@ -383,7 +354,12 @@ enum efx_code efx_together_query(struct efx_together *t, const char *sql, efx_ro
     }
     for (uint32_t i = 0; i < t->n; i++) {
         struct efx *app = app_of(t, i);
-        if (app != NULL && has_tables(app, sql)) {
+        struct efx_lib_look look;
+        enum efx_code code = app == NULL ? EFX_RC_OK : efx_lib_look(app, sql, &look, err);
+        if (code != EFX_RC_OK) {
+            return code;
+        }
+        if (app != NULL && look.all_here) {
             const struct efx_lib_answer to = {.row = fn, .arg = arg};
             return efx_lib_query(app, sql, &to, changed, err);
         }

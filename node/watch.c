@@ -18,8 +18,8 @@
 
 /* ---- from the engine's threads to the loop ---- */
 
-static void hand_over(struct efx_node *n, uint32_t to, enum node_kind kind,
-                      const struct efx_buf *body)
+void node_watch_hand_over(struct efx_node *n, uint32_t to, enum node_kind kind,
+                          const struct efx_buf *body)
 {
     EFX_ASSERT(!body->bad);
     struct node_out *o = efx_mem_libc.alloc(&efx_mem_libc, sizeof *o + body->n);
@@ -43,11 +43,11 @@ void node_watch_packet(void *arg, uint32_t to, uint32_t shard, uint64_t step,
     struct efx_node *n = arg;
     struct efx_buf b;
     efx_buf_init(&b, &efx_mem_libc);
-    efx_buf_u64(&b, n->record->channel);
+    efx_buf_u64(&b, node_engine_record(n->engine)->channel);
     efx_buf_u32(&b, shard);
     efx_buf_u64(&b, step);
     efx_buf_put(&b, packet.p, packet.n);
-    hand_over(n, to, NODE_MSG_PACKET, &b);
+    node_watch_hand_over(n, to, NODE_MSG_PACKET, &b);
     efx_buf_fini(&b);
 }
 
@@ -62,23 +62,24 @@ static bool wants(struct efx_node *n, uint32_t member, uint32_t object)
 void node_watch_rows(void *arg, const struct efx_bobject *stream, const struct efx_rows *rows)
 {
     struct efx_node *n = arg;
+    const struct node_record *record = node_engine_record(n->engine);
     struct efx_buf b = {0};
     n->rows_out += efx_rows_count(rows);
     if (n->conf.rows != NULL) {
         n->conf.rows(n->conf.arg, stream, rows);
     }
-    for (uint32_t m = 0; m < n->record->n_members; m++) {
+    for (uint32_t m = 0; m < record->n_members; m++) {
         if (stream->id >= EFX_STREAMS_MAX || !wants(n, m, stream->id)) {
             continue;
         }
         if (b.mem == NULL) {
             efx_buf_init(&b, &efx_mem_libc);
-            efx_buf_u64(&b, n->record->channel);
+            efx_buf_u64(&b, record->channel);
             efx_buf_u64(&b, node_engine_tick_now(n->engine));
             efx_buf_u32(&b, stream->id);
             efx_wire_put(&b, rows);
         }
-        hand_over(n, m, NODE_MSG_ROWS, &b);
+        node_watch_hand_over(n, m, NODE_MSG_ROWS, &b);
     }
     if (b.mem != NULL) {
         efx_buf_fini(&b);
@@ -95,7 +96,7 @@ void node_watch_flush(void *arg)
     while (o != NULL) {
         struct node_out *next = o->next;
         struct efx_bytes body = {o->bytes, o->n};
-        bool out = o->kind == NODE_MSG_ROWS && node_is_fenced(n); /* C12 */
+        bool out = o->kind != NODE_MSG_PACKET && node_is_fenced(n); /* C12 */
         if (n->record == NULL || o->to >= n->record->n_members || out) {
             /* of an epoch that has ended */
         } else if (o->to != n->self) {
@@ -103,7 +104,7 @@ void node_watch_flush(void *arg)
         } else if (o->kind == NODE_MSG_ROWS) {
             node_watch_message(n, n->self, NODE_MSG_ROWS, body);
         } else {
-            node_ask_message(n, n->me.name, o->kind, body);
+            node_question_message(n, body);
         }
         efx_mem_libc.free(&efx_mem_libc, o, sizeof *o + o->n);
         o = next;
@@ -425,6 +426,9 @@ void node_subscribe(struct efx_service *self, const struct efx_subscribe_ask *as
 static void on_cancel(struct efx_node *n, struct node_inbox *m)
 {
     struct efx_err why = {.rc = EFX_DONE};
+    if (node_question_cancel(n, m->no)) {
+        return;
+    }
     for (struct efx_rows_call *c = n->watches; c != NULL; c = c->next) {
         if (c->call == m->no) {
             end_watch(n, c, &why);

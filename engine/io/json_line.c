@@ -27,8 +27,7 @@ static void blank(struct scan *s)
     }
 }
 
-/* The character, white space around it. */
-static bool eat(struct scan *s, char c)
+static bool eat_among_blanks(struct scan *s, char c)
 {
     blank(s);
     if (*s->p != c) {
@@ -37,6 +36,16 @@ static bool eat(struct scan *s, char c)
     s->p++;
     blank(s);
     return true;
+}
+
+/* The character, white space around it, which there mostly is none of. */
+static inline bool eat(struct scan *s, char c)
+{
+    if (*s->p == c && (uint8_t)s->p[1] > ' ') {
+        s->p++;
+        return true;
+    }
+    return eat_among_blanks(s, c);
 }
 
 static inline uint64_t load(const char *p)
@@ -133,15 +142,45 @@ struct decimal {
     bool minus, point;
 };
 
+/* Eight characters that are digits, as a number: neighbours are joined to two digits, to four, to
+ * eight. false = some is none. */
+static inline bool eight_digits(const char *p, uint64_t *out)
+{
+    static const uint64_t high = 0xF0F0F0F0F0F0F0F0u, zeros = 0x3030303030303030u;
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    if ((w & high) != zeros || ((w + 0x0606060606060606u) & high) != zeros) {
+        return false;
+    }
+    w -= zeros;
+    w = (w * 10 + (w >> 8)) & 0x00FF00FF00FF00FFu;
+    w = (w * 100 + (w >> 16)) & 0x0000FFFF0000FFFFu;
+    *out = (w * 10000 + (w >> 32)) & 0xFFFFFFFFu;
+    return true;
+}
+
+/* Digits behind *m; returns what follows them. */
+static inline const char *digits_read(const char *p, const char *end, uint64_t *m)
+{
+    uint64_t v = *m, eight;
+    while (end - p >= 8 && eight_digits(p, &eight)) {
+        v = v * 100000000 + eight;
+        p += 8;
+    }
+    for (; *p >= '0' && *p <= '9'; p++) {
+        v = v * 10 + (uint64_t)(*p - '0');
+    }
+    *m = v;
+    return p;
+}
+
 static bool decimal(struct scan *s, struct decimal *d)
 {
     const char *p = s->p;
     *d = (struct decimal){.minus = *p == '-'};
     p += d->minus;
     const char *from = p;
-    for (; *p >= '0' && *p <= '9'; p++) {
-        d->m = d->m * 10 + (uint64_t)(*p - '0');
-    }
+    p = digits_read(p, s->end, &d->m);
     uint32_t digits = (uint32_t)(p - from);
     if (digits == 0 || (digits > 1 && *from == '0')) {
         return false;
@@ -149,9 +188,7 @@ static bool decimal(struct scan *s, struct decimal *d)
     if (*p == '.') {
         d->point = true;
         const char *part = ++p;
-        for (; *p >= '0' && *p <= '9'; p++) {
-            d->m = d->m * 10 + (uint64_t)(*p - '0');
-        }
+        p = digits_read(p, s->end, &d->m);
         d->scale = (uint32_t)(p - part);
         if (d->scale == 0) {
             return false;

@@ -95,7 +95,26 @@ static efx_val val_of(const struct efx_col *c, uint32_t row)
     return out;
 }
 
-/* DISTINCT is cut here, when repeated rows are gone. */
+/* DISTINCT is cut here and in `give`, when repeated rows are gone. */
+static void give_rows(const struct demand *d, const struct demand_rows *rows,
+                      const struct efx_lib_answer *to)
+{
+    const struct efx_bstmt *s = d->bound->stmt;
+    uint64_t n = 0, from = d->bound->distinct && s->offset > 0 ? (uint64_t)s->offset : 0;
+    uint64_t max = d->bound->distinct && s->limit >= 0 ? (uint64_t)s->limit : UINT64_MAX;
+    uint64_t until = max > UINT64_MAX - from ? UINT64_MAX : from + max;
+    for (const struct demand_chunk *k = rows->first; k != NULL && to->rows != NULL; k = k->next) {
+        struct efx_batch b = efx_demand__batch(d, k->cols, rows->n_cols, k->n);
+        uint64_t before = from > n ? from - n : 0, left = until > n ? until - n : 0;
+        uint32_t last = left < k->n ? (uint32_t)left : k->n;
+        struct efx_rows slice = {&b, before < k->n ? (uint32_t)before : k->n, last};
+        if (slice.from < last) {
+            to->rows(to->arg, &slice);
+        }
+        n += k->n;
+    }
+}
+
 static enum efx_rc give(struct demand *d, const struct demand_rows *rows,
                         const struct efx_lib_answer *to)
 {
@@ -113,6 +132,7 @@ static enum efx_rc give(struct demand *d, const struct demand_rows *rows,
     if (to->columns != NULL) {
         to->columns(to->arg, &stream);
     }
+    give_rows(d, rows, to);
     uint64_t n = 0, from = d->bound->distinct && s->offset > 0 ? (uint64_t)s->offset : 0;
     uint64_t max = d->bound->distinct && s->limit >= 0 ? (uint64_t)s->limit : UINT64_MAX;
     for (const struct demand_chunk *k = rows->first; k != NULL && to->row != NULL; k = k->next) {
@@ -125,9 +145,6 @@ static enum efx_rc give(struct demand *d, const struct demand_rows *rows,
             }
             to->row(to->arg, &row);
         }
-    }
-    if (to->end != NULL) {
-        to->end(to->arg);
     }
     return EFX_OK;
 }
@@ -199,6 +216,39 @@ enum efx_code efx_lib__query(struct efx *app, const char *sql, const struct efx_
     rc = rc == EFX_OK ? run(&d, to, changed) : rc;
     enum efx_code code = answer(&d, rc, &diags, err);
     efx_ctx_fini(&d.ctx);
+    efx_arena_fini(&d.arena);
+    return code;
+}
+
+enum efx_code efx_lib_look(struct efx *app, const char *sql, struct efx_lib_look *out,
+                           struct efx_error *err)
+{
+    struct demand d;
+    struct efx_diags diags = {0};
+    memset(&d, 0, sizeof d);
+    *out = (struct efx_lib_look){0};
+    d.parts = efx_lib__parts(app);
+    efx_arena_init(&d.arena, &efx_mem_libc, DEMAND_BYTES_MAX);
+    char *text = efx_arena_str(&d.arena, sql, strlen(sql));
+    enum efx_rc rc = text == NULL ? EFX_ENOMEM : EFX_OK;
+    if (rc == EFX_OK) {
+        efx_diags_init(&diags, &d.arena, efx_str_of(text), "query");
+        rc = compile(&d, &diags);
+    }
+    uint32_t first = EFX_NO_COL;
+    for (uint32_t i = 0; rc == EFX_OK && i < d.bound->n_uses; i++) {
+        first = d.bound->uses[i]->id < first ? d.bound->uses[i]->id : first;
+    }
+    if (rc == EFX_OK) {
+        out->changes = d.bound->stmt->target.object != NULL;
+        out->all_here = efx_lib_started(app);
+    }
+    for (uint32_t i = 0; rc == EFX_OK && efx_lib_started(app) && i < d.bound->n_uses; i++) {
+        bool here = efx_app_table(d.parts.app, d.bound->uses[i]->id) != NULL;
+        out->first_here = out->first_here || (here && d.bound->uses[i]->id == first);
+        out->all_here = out->all_here && here;
+    }
+    enum efx_code code = answer(&d, rc, &diags, err);
     efx_arena_fini(&d.arena);
     return code;
 }

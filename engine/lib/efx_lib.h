@@ -46,15 +46,25 @@ void efx_lib_lock(struct efx *app);
 void efx_lib_unlock(struct efx *app);
 enum efx_code efx_lib_code(enum efx_rc rc);
 
-/* What an on-demand statement gives: its columns, before the first row and where there is none; its
- * rows; and that there are no more, while texts of the rows are still there. Each may be NULL. A
- * statement that changes gives none of them. */
+/* What an on-demand statement gives: its columns, before the first row and where there is none, and
+ * its rows, one by one or as batches. Each may be NULL. A statement that changes gives none of
+ * them. */
 struct efx_lib_answer {
     void (*columns)(void *arg, const struct efx_stream *columns);
     efx_row_fn row;
-    void (*end)(void *arg);
+    /* At most EFX_BATCH_ROWS_MAX, borrowed. */
+    void (*rows)(void *arg, const struct efx_rows *rows);
     void *arg;
 };
+/* What a statement would do, without doing it; errors as of efx_lib_query's binding. */
+struct efx_lib_look {
+    bool changes;
+    /* Of a started app that is one member's part: the first of the statement's tables is here (so
+     * exactly one member says so), and all of them are. */
+    bool first_here, all_here;
+};
+enum efx_code efx_lib_look(struct efx *app, const char *sql, struct efx_lib_look *out,
+                           struct efx_error *err);
 /* As efx_query, between two steps. */
 enum efx_code efx_lib_query(struct efx *app, const char *sql, const struct efx_lib_answer *to,
                             uint64_t *changed, struct efx_error *err);

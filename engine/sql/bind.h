@@ -62,8 +62,10 @@ struct efx_binder {
     struct efx_bind_absent *absent;
     uint32_t partition; /* block whose body is bound; else EFX_NO_COL */
     uint32_t n_triggers;
-    bool lenient;   /* statements were lost in parsing: unknown names may follow from that */
-    bool on_demand; /* tables only */
+    bool lenient;    /* statements were lost in parsing: unknown names may follow from that */
+    bool on_demand;  /* tables only */
+    uint32_t n_uses; /* on demand: tables that were named */
+    const struct efx_bobject **uses;
 };
 
 /* ---- bind.c ---- */
@@ -288,6 +290,8 @@ bool efx_bind__column_list(struct efx_binder *b, const struct efx_ast_stmt *s,
 void efx_bind__target_lost(struct efx_binder *b, const struct efx_ast_stmt *s);
 /* The table of a statement that reads or changes it as one; NULL = broken, and reported. */
 struct efx_bobject *efx_bind__table(struct efx_binder *b, const struct efx_ast_name *name);
+/* A statement on demand reads or changes it. */
+void efx_bind__uses(struct efx_binder *b, const struct efx_bobject *table);
 void efx_bind__upsert_on(struct efx_bind_scope *sources, const struct efx_ast_stmt *s,
                          struct efx_bstmt *st);
 void efx_bind__update(struct efx_binder *b, const struct efx_ast_stmt *s);

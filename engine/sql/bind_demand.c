@@ -165,6 +165,12 @@ enum efx_rc efx_bind_on_demand(struct efx_arena *arena, const struct efx_registr
     if (diags->n_errors > 0) {
         return EFX_ETYPE;
     }
+    for (uint32_t i = 0; i < d->stmt->n_inputs; i++) {
+        efx_bind__uses(b, d->stmt->inputs[i].object);
+    }
+    efx_bind__uses(b, d->stmt->target.object);
+    d->n_uses = b->n_uses;
+    d->uses = b->uses;
     *out = d;
     return EFX_OK;
 }

@@ -19,7 +19,16 @@ struct efx_bobject *efx_bind__table(struct efx_binder *b, const struct efx_ast_n
         efx_diag_add(b->diags, 1702, name->at, NULL, "'%s' is not a table", name->s);
         return NULL;
     }
+    efx_bind__uses(b, n->object);
     return n->object;
+}
+
+void efx_bind__uses(struct efx_binder *b, const struct efx_bobject *table)
+{
+    if (b->on_demand && table != NULL) {
+        b->uses = efx_bind__grow(b, b->uses, b->n_uses, sizeof *b->uses);
+        b->uses[b->n_uses++] = table;
+    }
 }
 
 /* ---- UPSERT ---- */

@@ -343,6 +343,8 @@ struct efx_bondemand {
     uint32_t n_value_rows;
     struct efx_bx ***values; /* [n_value_rows][target n_cols], constants of the column types */
     bool distinct;           /* SELECT DISTINCT */
+    uint32_t n_uses;         /* tables that it reads or changes, perhaps one of them twice */
+    const struct efx_bobject **uses;
 };
 enum efx_rc efx_bind_on_demand(struct efx_arena *arena, const struct efx_registry *registry,
                                const struct efx_program *program, const struct efx_ast_stmt *stmt,

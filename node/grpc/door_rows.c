@@ -44,11 +44,11 @@ struct rows_call {
     uint64_t bytes_max;
     const struct efx_schema *schema; /* on the node's loop */
     pthread_mutex_t lock;
-    struct efx_grpc_task task;
+    struct efx_grpc_task task, end_task; /* the end comes by its own: it is the last that runs */
     struct efx_grpc_buf *first, **last;
     size_t inbox_bytes, call_bytes; /* waiting: here; in the call, as of the last look */
-    bool overflow, no_memory, has_ended;
-    struct efx_err why;
+    bool overflow, no_memory;
+    struct efx_err why; /* of the end */
 };
 
 /* ---- on the node's loop ---- */
@@ -173,11 +173,8 @@ static void front_changed(struct efx_rows_front *self, uint64_t n, uint64_t tick
 static void front_ended(struct efx_rows_front *self, const struct efx_err *why)
 {
     struct rows_call *r = (struct rows_call *)self;
-    (void)pthread_mutex_lock(&r->lock);
     r->why = *why;
-    r->has_ended = true;
-    (void)pthread_mutex_unlock(&r->lock);
-    r->door->vt->post(r->door->server, &r->task);
+    r->door->vt->post(r->door->server, &r->end_task);
 }
 
 static const struct efx_rows_front front = {front_schema, front_rows, front_take_back,
@@ -218,7 +215,7 @@ static void on_node(void *arg)
     struct rows_call *r = arg;
     (void)pthread_mutex_lock(&r->lock);
     struct efx_grpc_buf *b = take_inbox(r);
-    bool overflow = r->overflow, bad = overflow || r->no_memory, ended = r->has_ended;
+    bool overflow = r->overflow, bad = overflow || r->no_memory;
     (void)pthread_mutex_unlock(&r->lock);
     while (b != NULL) {
         struct efx_grpc_buf *next = b->next;
@@ -231,14 +228,17 @@ static void on_node(void *arg)
     if (bad && !r->call->over) {
         too_much(r, overflow);
     }
-    if (ended) {
-        if (!r->call->over) {
-            efx_door__finish(r->call, &r->why);
-        }
-        cancel_node(r); /* lets it go */
-        r->node = NULL;
-        r->call->vt->release(r->call);
+}
+
+static void on_end(void *arg)
+{
+    struct rows_call *r = arg;
+    if (!r->call->over) {
+        efx_door__finish(r->call, &r->why);
     }
+    cancel_node(r); /* lets it go */
+    r->node = NULL;
+    r->call->vt->release(r->call);
 }
 
 static void look(struct rows_call *r)
@@ -261,6 +261,7 @@ static void begin(struct efx_grpc_call *c)
     r->call = c;
     r->last = &r->first;
     r->task = (struct efx_grpc_task){.fn = on_node, .arg = r};
+    r->end_task = (struct efx_grpc_task){.fn = on_end, .arg = r};
     (void)pthread_mutex_init(&r->lock, NULL);
 }
 

@@ -43,8 +43,8 @@ struct submit {
     struct efx_grpc_task room_task;
     /* From the node's loop. */
     pthread_mutex_t lock;
-    struct efx_grpc_task task;
-    bool has_opened, has_ack, has_ended;
+    struct efx_grpc_task task, end_task; /* the end comes by its own: it is the last that runs */
+    bool has_opened, has_ack;
     struct efx_opened opened;
     struct efx_ack ack;
     struct efx_err why;
@@ -477,7 +477,7 @@ static void on_node(void *arg)
 {
     struct submit *s = arg;
     (void)pthread_mutex_lock(&s->lock);
-    bool has_opened = s->has_opened, has_ack = s->has_ack, has_ended = s->has_ended;
+    bool has_opened = s->has_opened, has_ack = s->has_ack;
     struct efx_opened opened = s->opened;
     struct efx_ack ack = s->ack;
     s->has_opened = s->has_ack = false;
@@ -488,14 +488,17 @@ static void on_node(void *arg)
     } else if (has_ack && !s->call->over) {
         on_levels(s, &ack, NULL);
     }
-    if (has_ended) {
-        if (!s->call->over) {
-            efx_door__finish(s->call, &s->why);
-        }
-        close_node(s, false); /* lets it go */
-        s->node = NULL;
-        s->call->vt->release(s->call);
+}
+
+static void on_end(void *arg)
+{
+    struct submit *s = arg;
+    if (!s->call->over) {
+        efx_door__finish(s->call, &s->why);
     }
+    close_node(s, false); /* lets it go */
+    s->node = NULL;
+    s->call->vt->release(s->call);
 }
 
 /* On the node's loop. */
@@ -526,11 +529,8 @@ static void front_ack(struct efx_submit_front *self, const struct efx_ack *ack)
 static void front_ended(struct efx_submit_front *self, const struct efx_err *why)
 {
     struct submit *s = (struct submit *)self;
-    (void)pthread_mutex_lock(&s->lock);
     s->why = *why;
-    s->has_ended = true;
-    (void)pthread_mutex_unlock(&s->lock);
-    s->door->vt->post(s->door->server, &s->task);
+    s->door->vt->post(s->door->server, &s->end_task);
 }
 
 static const struct efx_submit_front front = {front_opened, front_ack, front_ended};
@@ -548,6 +548,7 @@ static void begin_any(struct efx_grpc_call *c, bool once)
     s->room = (struct efx_wake){wake_room, s};
     s->room_task = (struct efx_grpc_task){.fn = on_room, .arg = s};
     s->task = (struct efx_grpc_task){.fn = on_node, .arg = s};
+    s->end_task = (struct efx_grpc_task){.fn = on_end, .arg = s};
     (void)pthread_mutex_init(&s->lock, NULL);
 }
 

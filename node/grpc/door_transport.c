@@ -57,8 +57,8 @@ struct relay {
     struct efx_grpc_task room_task;
     /* From the node's loop. */
     pthread_mutex_t lock;
-    struct efx_grpc_task task;
-    bool has_opened, has_ended;
+    struct efx_grpc_task task, end_task; /* the end comes by its own: it is the last that runs */
+    bool has_opened;
     struct efx_ack ack;
     struct efx_err why;
 };
@@ -499,7 +499,7 @@ static void on_node(void *arg)
 {
     struct relay *r = arg;
     (void)pthread_mutex_lock(&r->lock);
-    bool opened = r->has_opened, ended = r->has_ended;
+    bool opened = r->has_opened;
     r->accepted = r->ack.accepted;
     r->has_opened = false;
     (void)pthread_mutex_unlock(&r->lock);
@@ -510,21 +510,22 @@ static void on_node(void *arg)
         }
     }
     answer_covered(r);
-    if (ended) {
-        if (!r->call->over) {
-            efx_door__finish(r->call, &r->why);
-        }
-        close_node(r, false);
-        r->node = NULL;
-        r->call->vt->release(r->call);
+}
+
+static void on_end(void *arg)
+{
+    struct relay *r = arg;
+    if (!r->call->over) {
+        efx_door__finish(r->call, &r->why);
     }
+    close_node(r, false); /* lets it go */
+    r->node = NULL;
+    r->call->vt->release(r->call);
 }
 
 static void say(struct relay *r, const struct efx_ack *ack)
 {
-    if (ack != NULL) {
-        r->ack = *ack;
-    }
+    r->ack = *ack;
     (void)pthread_mutex_unlock(&r->lock);
     r->door->vt->post(r->door->server, &r->task);
 }
@@ -549,10 +550,8 @@ static void front_ack(struct efx_submit_front *self, const struct efx_ack *ack)
 static void front_ended(struct efx_submit_front *self, const struct efx_err *why)
 {
     struct relay *r = (struct relay *)self;
-    (void)pthread_mutex_lock(&r->lock);
-    r->has_ended = true;
     r->why = *why;
-    say(r, NULL);
+    r->door->vt->post(r->door->server, &r->end_task);
 }
 
 static const struct efx_submit_front front = {front_opened, front_ack, front_ended};
@@ -570,6 +569,7 @@ static void begin_any(struct efx_grpc_call *c, bool stream)
     r->room = (struct efx_wake){wake_room, r};
     r->room_task = (struct efx_grpc_task){.fn = on_room, .arg = r};
     r->task = (struct efx_grpc_task){.fn = on_node, .arg = r};
+    r->end_task = (struct efx_grpc_task){.fn = on_end, .arg = r};
     (void)pthread_mutex_init(&r->lock, NULL);
 }
 

@@ -1,8 +1,7 @@
 /* Subscriptions and queries.
  *
  * Rows of a stream come from the app's units, one call at a time; the list of who wants them is
- * under the lock. A query runs on the loop, between two steps, and its rows are gathered into
- * batches again.
+ * under the lock. A query runs on the loop, between two steps.
  */
 #include "solo.h"
 
@@ -128,15 +127,10 @@ void efx_solo_rows(void *alone, const struct efx_bobject *stream, const struct e
 
 /* ---- query ---- */
 
-struct answer { /* rows on their way into batches */
+struct answer {
     struct efx_rows_call *c;
     struct efx_arena arena;
     struct efx_schema schema;
-    struct efx_col *cols;
-    void **data;
-    uint64_t **valid;
-    int64_t *ts_ms;
-    uint32_t n;
     uint64_t n_given;
     bool no_memory, has_columns;
 };
@@ -146,19 +140,10 @@ static void take_columns(void *arg, const struct efx_stream *from)
     struct answer *q = arg;
     uint32_t n = from->n_columns;
     struct efx_schema_col *cols = EFX_NEW_N(&q->arena, struct efx_schema_col, n + 1);
-    q->cols = EFX_NEW_N(&q->arena, struct efx_col, n + 1);
-    q->data = EFX_NEW_N(&q->arena, void *, n + 1);
-    q->valid = EFX_NEW_N(&q->arena, uint64_t *, n + 1);
-    q->ts_ms = EFX_NEW_N(&q->arena, int64_t, EFX_BATCH_ROWS_MAX);
-    q->no_memory =
-        cols == NULL || q->cols == NULL || q->data == NULL || q->valid == NULL || q->ts_ms == NULL;
+    q->no_memory = cols == NULL;
     for (uint32_t c = 0; c < n && !q->no_memory; c++) {
         enum efx_type type = (enum efx_type)from->columns[c].type; /* the same numbers */
         cols[c] = (struct efx_schema_col){.name = from->columns[c].name, .type = type};
-        q->data[c] = efx_arena_alloc(&q->arena, EFX_BATCH_ROWS_MAX, efx_type_width(type), 64);
-        q->valid[c] = EFX_NEW_N(&q->arena, uint64_t, EFX_BATCH_WORDS);
-        q->no_memory = q->data[c] == NULL || q->valid[c] == NULL;
-        q->cols[c] = (struct efx_col){type, q->data[c], q->valid[c]};
     }
     if (!q->no_memory) {
         q->schema = (struct efx_schema){"", n, cols};
@@ -167,60 +152,12 @@ static void take_columns(void *arg, const struct efx_stream *from)
     }
 }
 
-static void give(struct answer *q)
-{
-    struct efx_batch b = {
-        .n_rows = q->n, .n_cols = q->schema.n_cols, .cols = q->cols, .ts_ms = q->ts_ms};
-    struct efx_rows rows = efx_rows_all(&b);
-    if (q->n > 0) {
-        q->c->front->rows(q->c->front, &rows, q->n_given + 1, 0, (struct efx_bytes){NULL, 0});
-        q->n_given += q->n;
-        q->n = 0;
-    }
-}
-
-static void put(struct answer *q, uint32_t c, const efx_val *v)
-{
-    efx_bit_put(q->valid[c], q->n, !v->null);
-    if (v->null) {
-        return;
-    }
-    switch (q->cols[c].type) {
-    case EFX_TYPE_INT: ((int32_t *)q->data[c])[q->n] = v->u.i; break;
-    case EFX_TYPE_LONG: ((int64_t *)q->data[c])[q->n] = v->u.l; break;
-    case EFX_TYPE_FLOAT: ((float *)q->data[c])[q->n] = v->u.f; break;
-    case EFX_TYPE_DOUBLE: ((double *)q->data[c])[q->n] = v->u.d; break;
-    case EFX_TYPE_BOOL: ((uint8_t *)q->data[c])[q->n] = v->u.b; break;
-    case EFX_TYPE_STRING:
-    case EFX_TYPE_BYTES:
-    case EFX_TYPE_OBJECT: /* its bytes stay until the query has ended */
-        ((struct efx_cell *)q->data[c])[q->n] = efx_cell_make(v->u.s.p, (uint32_t)v->u.s.n);
-        break;
-    case EFX_TYPE_NONE: efx_bit_put(q->valid[c], q->n, false); break;
-    }
-}
-
-static void take_row(void *arg, const struct efx_row *row)
-{
-    struct answer *q = arg;
-    if (!q->has_columns) {
-        return;
-    }
-    for (uint32_t c = 0; c < q->schema.n_cols; c++) {
-        put(q, c, &row->values[c]);
-    }
-    q->ts_ms[q->n++] = row->ts_ms;
-    if (q->n == EFX_BATCH_ROWS_MAX) {
-        give(q);
-    }
-}
-
-/* The last ones, while their texts are there. */
-static void take_end(void *arg)
+static void take_rows(void *arg, const struct efx_rows *rows)
 {
     struct answer *q = arg;
     if (q->has_columns) {
-        give(q);
+        q->c->front->rows(q->c->front, rows, q->n_given + 1, 0, (struct efx_bytes){NULL, 0});
+        q->n_given += efx_rows_count(rows);
     }
 }
 
@@ -264,7 +201,7 @@ static bool takes_its_turn(struct efx_solo *a, struct efx_rows_call *c, struct s
 void efx_solo__query(struct efx_solo *a, struct efx_rows_call *c)
 {
     struct answer q = {.c = c};
-    struct efx_lib_answer to = {take_columns, take_row, take_end, &q};
+    struct efx_lib_answer to = {.columns = take_columns, .rows = take_rows, .arg = &q};
     struct efx_error err = {0};
     struct session *t = NULL;
     uint64_t changed = 0;

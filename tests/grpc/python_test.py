@@ -86,10 +86,10 @@ class Served(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.channel.close()
-        status = cls.node.stop()
+        status, said = cls.node.stop(), cls.node.said()
         shutil.rmtree(cls.node.folder)
         if status != 0:
-            raise RuntimeError(f"the node ended with {status}")
+            raise RuntimeError(f"the node ended with {status}: {said}")
 
     def fails(self, code, efx, call):
         with self.assertRaises(grpc.RpcError) as caught:

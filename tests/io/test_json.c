@@ -50,6 +50,41 @@ static void any_order_and_white_space_give_the_same(void **state)
     io_close(&t);
 }
 
+/* Digits are read eight at a time where so many are left: every length, a fraction behind it or
+ * not, near the line's end and far from it. */
+static void digits_of_any_number_are_read(void **state)
+{
+    (void)state;
+    for (uint32_t n = 1; n <= 18; n++) {
+        for (uint32_t k = 0; k < 4; k++) {
+            struct io t;
+            char line[160];
+            int64_t l = 0;
+            for (uint32_t i = 0; i < n; i++) {
+                l = l * 10 + (k == 0 ? 9 : (i * 7 + k) % 9 + 1);
+            }
+            l = k == 2 ? -l : l;
+            double d = (double)(l % 1000000) + 0.5;
+            (void)snprintf(line, sizeof line, "{\"stream\":\"S\",\"data\":{\"l\":%lld%s}}\n",
+                           (long long)l, k == 3 ? " " : "");
+            assert_int_equal(io_open(&t, &efx_events_format_vt, NULL, NULL, 0), EFX_OK);
+            assert_int_equal(io_code(&t, line), 0);
+            assert_true(IO_SLOT(&t, IO_L, 0, int64_t) == l);
+            io_close(&t);
+            assert_int_equal(io_open(&t, &efx_events_format_vt, NULL, NULL, 0), EFX_OK);
+            (void)snprintf(line, sizeof line,
+                           "{\"stream\":\"S\",\"ts\":1700000000%03u,\"data\":{\"l\":%lld,"
+                           "\"d\":%.6f}}\n",
+                           n, (long long)l, d);
+            assert_int_equal(io_code(&t, line), 0);
+            assert_true(IO_SLOT(&t, IO_L, 0, int64_t) == l);
+            assert_true(IO_SLOT(&t, IO_D, 0, double) == d);
+            assert_true(t.b->set[0]->ts_ms[0] == 1700000000000 + n);
+            io_close(&t);
+        }
+    }
+}
+
 static void nested_values_arrive_as_json_text(void **state)
 {
     struct io t;
@@ -250,6 +285,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_of_the_expected_shape_fills_columns),
         cmocka_unit_test(any_order_and_white_space_give_the_same),
+        cmocka_unit_test(digits_of_any_number_are_read),
         cmocka_unit_test(nested_values_arrive_as_json_text),
         cmocka_unit_test(values_are_converted_as_cast_does),
         cmocka_unit_test(what_is_no_json_is_unreadable),
