@@ -325,7 +325,7 @@ static bool row_number_fits(struct efx_node *n, struct efx_submit *c, uint64_t f
         char why[96];
         (void)snprintf(why, sizeof why, "row %llu, expected %llu", (unsigned long long)first_seq,
                        (unsigned long long)c->next_seq);
-        end_call(n, c, EFX_ELIMIT, why);
+        end_call(n, c, EFX_DONE, why);
         return false;
     }
     c->next_seq = end > c->next_seq ? end : c->next_seq;

@@ -46,6 +46,7 @@ find engine cli -name '*.c' -print0 |
 note analyser $?
 
 scripts/kube_test.sh
+scripts/image_test.sh
 note "chart on an API server" $?
 
 echo "$passed passed, $failed failed"

@@ -8,7 +8,6 @@
  */
 #include "daemon.h"
 
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -6,8 +6,8 @@
  *   key      ▶                               compared; who is not there is made
  *
  * So two cache misses of a row are waited for while other rows are worked on. A table that fits the
- * near caches asks for nothing ahead, nor does who brings few keys: there the asking costs more than
- * the misses.
+ * near caches asks for nothing ahead, nor does who brings few keys: there the asking costs more
+ * than the misses.
  *
  * The first two slots of a key are looked at without a branch: at half load they hold most keys,
  * but which of the two cannot be foretold.
