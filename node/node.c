@@ -15,6 +15,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+enum { LOAD_AGAIN_MS = 250 };
+
 void node_log(struct efx_node *n, const char *fmt, ...)
 {
     char line[512];
@@ -45,6 +47,7 @@ void node_end(struct efx_node *n, const struct efx_err *why)
     node_question_end(n, why);
     node_ask_end(n, why);
     node_ticks_end(n);
+    n->conf.loop->vt->timer_clear(n->conf.loop, &n->load_task);
     node_engine_close(&n->engine);
     n->phase = NODE_ENDED;
     if (n->conf.ended != NULL) {
@@ -99,6 +102,26 @@ static void load(struct efx_node *n)
     if (rc != EFX_OK) {
         node_end(n, &err);
     }
+}
+
+/* The store went away while its checkpoint was read: again, for as long as this epoch lasts. */
+static void load_again(void *arg)
+{
+    struct efx_node *n = arg;
+    if (n->phase == NODE_LOADING) {
+        node_engine_close(&n->engine);
+        n->conf.loop->vt->cancel(n->conf.loop, &n->engine_task);
+        n->conf.loop->vt->cancel(n->conf.loop, &n->turn_task);
+        load(n);
+    }
+}
+
+static void load_later(struct efx_node *n, const struct efx_err *why)
+{
+    node_log(n, "its state cannot be loaded now, tries again: %s", why->msg);
+    n->load_task = (struct efx_task){.fn = load_again, .arg = n};
+    n->conf.loop->vt->timer_set(n->conf.loop, &n->load_task,
+                                node_now_ns(n) + LOAD_AGAIN_MS * 1000000ULL);
 }
 
 /* State and ticks of the channel epoch are given up; what gathers for the next part stays where
@@ -311,7 +334,13 @@ static void engine_task(void *arg)
             }
             break;
         case NODE_ENGINE_SAVED: report_saved(n, &ev); break;
-        case NODE_ENGINE_FAILED: node_end(n, &ev.err); return;
+        case NODE_ENGINE_FAILED:
+            if (n->phase == NODE_LOADING && ev.rc == EFX_EIO) {
+                load_later(n, &ev.err);
+            } else {
+                node_end(n, &ev.err);
+            }
+            return;
         }
     }
     node_tick_pump(n);

@@ -178,7 +178,7 @@ struct efx_node {
     struct efx_arena record_arena;
     uint32_t self;
     struct node_engine *engine;
-    struct efx_task engine_task, turn_task, due_task;
+    struct efx_task engine_task, turn_task, due_task, load_task;
 
     struct node_ticks ticks;
     struct node_early *early, *early_last;

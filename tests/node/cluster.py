@@ -86,6 +86,10 @@ class Process:
         except subprocess.TimeoutExpired as e:
             raise AssertionError(f"{self.name} does not end:\n{self.log_tail()}") from e
 
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
     def log_tail(self, lines=25):
         try:
             with open(self.log_path, encoding="utf-8", errors="replace") as f:

@@ -260,6 +260,20 @@ class Faults(unittest.TestCase):
             r.cluster.redis.start()
             r.finish()
 
+    def test_redis_goes_while_a_member_reads_its_state(self):
+        with Run(seed=17) as r:
+            r.wait_committed(0.2)
+            victim = others(r)[0]
+            victim.kill()
+            before = len(victim.log())
+            victim.start()
+            wait_for("it is not taken in", lambda: " info  epoch " in victim.log()[before:], 30, 0.0005)
+            r.cluster.redis.kill()
+            time.sleep(1.5)
+            r.cluster.redis.start()
+            r.finish()
+            self.assertTrue(victim.is_alive())
+
     def test_redis_is_away_beyond_the_leases(self):
         with Run(seed=8) as r:
             r.wait_committed(0.3)

@@ -7,6 +7,7 @@ beside others.
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -292,6 +293,19 @@ class Together(Case):
             self.submit("s", [("a", 1), ("b", 2), ("b", 5)])
             wait_for(lambda: f"{out.rows}", lambda: len(out.rows) > 0, 10)
             self.assertEqual(out.rows, [("b", 2, 7)])
+
+    def test_nothing_is_founded_over_a_store_that_has_lost_its_data(self):
+        with Cluster(BIN, APP, n=1, options=("--set", "cluster.form_timeout=1s")) as c:
+            c.wait_ready()
+            self.grpc = c.nodes[0].grpc
+            self.submit("s", [("a", 1)])
+            c.nodes[0].kill()
+            c.redis.kill()
+            shutil.rmtree(os.path.join(c.folder, "appendonlydir"))
+            c.redis.start()
+            c.nodes[0].start()
+            self.assertEqual(c.nodes[0].child.wait(30), 1, c.nodes[0].log_tail())
+            self.assertIn("has lost its data", c.nodes[0].log_tail())
 
     def test_a_store_that_does_not_come_ends_it_with_1(self):
         begun = time.monotonic()
