@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
-enum { SLICE_ROWS = 1000, WAIT_NS = 20 * 1000 * 1000 };
+enum { SLICE_ROWS = 1000, WAIT_NS = 500 * 1000 * 1000 };
 
 struct event {
     struct event *next;
