@@ -26,7 +26,9 @@ struct node_switch { /* one change of epoch on its way */
     uint32_t n_evicted;
     const char *evicted[EFX_MEMBERS_MAX];
     uint32_t n_alive_min, tries;
-    bool refounds; /* C14: the store had no record of the epoch any more */
+    bool refounds;  /* C14: the store had no record of the epoch any more */
+    bool behind;    /* C14: it does not have the checkpoint `stood` any more */
+    uint64_t stood; /* the greatest that this member knows to have stood */
     struct efx_buf bytes;
     enum efx_rc rc;
     struct efx_err err;
@@ -79,6 +81,10 @@ static void switch_run(void *arg)
     }
     if (!s->encoded) { /* C6: from here on the same bytes until there is an answer */
         s->rc = newest(n, &s->record.start, &s->err);
+        if (s->rc == EFX_OK && s->record.rewind && s->record.start < s->stood) {
+            s->rc = EFX_ESTALE; /* nobody goes back behind what was told to stand */
+            s->behind = true;
+        }
         if (s->rc != EFX_OK) {
             return;
         }
@@ -144,13 +150,13 @@ static void lost_its_data(struct efx_node *n, const struct node_switch *s)
     uint64_t patience_ns = (uint64_t)n->conf.failure_timeout_ms * 3 * 1000000;
     uint64_t since = n->store_back_ns > n->adopted_ns ? n->store_back_ns : n->adopted_ns;
     struct efx_err why = {.rc = EFX_ESTALE, .kind = EFX_KIND_ENV};
-    bool lost = s->took && s->leader.epoch == 0 && n->record != NULL;
+    bool lost = s->behind || (s->took && s->leader.epoch == 0 && n->record != NULL);
     if (lost && n->phase != NODE_ENDED && node_now_ns(n) - since > patience_ns) {
         (void)snprintf(why.msg, sizeof why.msg,
-                       "the store has lost its data: it knows no epoch, this node is in epoch %llu "
-                       "and remembers checkpoint %llu, and not all members live; restore the "
-                       "store's data, or begin anew",
-                       (unsigned long long)n->record->epoch, (unsigned long long)n->leader.last);
+                       "the store has lost its data: this node is in epoch %llu and remembers "
+                       "checkpoint %llu, the store does not, and not all members live; restore "
+                       "the store's data, or begin anew",
+                       (unsigned long long)n->record->epoch, (unsigned long long)n->stood);
         node_end(n, &why);
     }
 }
@@ -197,6 +203,7 @@ static struct node_switch *draft(struct efx_node *n)
     s->job = (struct node_job){.run = switch_run, .done = switch_done, .arg = s};
     s->leader = n->leader.lease;
     s->for_ms = n->conf.failure_timeout_ms;
+    s->stood = n->stood;
     if (n->record != NULL) {
         s->record = *n->record;
         s->record.sql = efx_arena_str(&s->arena, n->record->sql, strlen(n->record->sql));
