@@ -81,10 +81,22 @@ static bool tell_unknown(const struct efx_builder *b, const struct efx_reject *r
     return true;
 }
 
+/* error.log-level: as everywhere in the log, trace and debug are not shown. */
+static bool is_quiet(const struct run_in *in, const struct efx_reject *r)
+{
+    const struct efx_bobject *o =
+        r->stream < in->program->n_objects ? in->program->objects[r->stream] : NULL;
+    const char *level = o != NULL && o->kind == EFX_OBJ_STREAM ? o->conf.error_log_level : NULL;
+    return level != NULL && (strcmp(level, "trace") == 0 || strcmp(level, "debug") == 0);
+}
+
 void run_in_tell(struct run_in *in, const struct efx_builder *b, uint32_t *told, const char *name)
 {
     for (; *told < b->n_rejects; ++*told) {
         const struct efx_reject *r = &b->rejects[*told];
+        if (is_quiet(in, r)) {
+            continue; /* counted */
+        }
         uint64_t second = now_ns() / 1000000000;
         in->n_told_now = second == in->told_second ? in->n_told_now + 1 : 1;
         in->told_second = second;

@@ -55,8 +55,9 @@ struct efx_node_conf {
     bool ordered;       /* all outputs in one order on the first member; fixes `shards` of all */
     bool connected; /* who has the node runs the app's sources and sinks; else a text that has any
                          is refused: members do not run them yet (C20) */
-    bool certified; /* members must show a certificate of the transport's peer_ca */
-    bool simulated; /* loop and transport are: no threads of its own */
+    size_t compress_bytes; /* messages between members beyond it are compressed; 0 = none is */
+    bool certified;        /* members must show a certificate of the transport's peer_ca */
+    bool simulated;        /* loop and transport are: no threads of its own */
     uint64_t state_max_bytes;
 
     /* 0: the defaults of cluster.md and runtime.md §10. */

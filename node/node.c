@@ -557,6 +557,7 @@ enum efx_rc efx_node_create(const struct efx_node_conf *conf, struct efx_node **
                                     .cluster = n->conf.cluster,
                                     .name = n->me.name,
                                     .certified = n->conf.certified,
+                                    .compress_bytes = n->conf.compress_bytes,
                                     .arg = n,
                                     .message = message,
                                     .gone = node_peer_gone,

@@ -1,5 +1,7 @@
 #include "peers.h"
 
+#include "efx_payload.h"
+
 #include <stdio.h>
 
 enum {
@@ -61,6 +63,7 @@ struct node_peers {
     struct inbound *ins;
     struct door *doors;
     struct question question;
+    struct efx_payload *payload;
 };
 
 static const char *const names[NODE_MSG_KINDS] = {
@@ -110,6 +113,20 @@ static struct efx_bytes text_of(const char *s)
 static enum efx_rc raw_send(struct efx_link *link, enum node_kind kind, struct efx_bytes payload)
 {
     struct efx_msg msg = {.id = text_of(names[kind]), .payload = payload, .type = type_of(kind)};
+    return link->of->vt->send(link, &msg);
+}
+
+/* A message of the channel: checked at the other end. */
+static enum efx_rc packed_send(struct node_peers *p, struct efx_link *link, enum node_kind kind,
+                               struct efx_bytes payload)
+{
+    struct efx_payload_packed packed;
+    efx_payload_pack(p->payload, payload, &packed);
+    struct efx_msg msg = {.id = text_of(names[kind]),
+                          .payload = packed.payload,
+                          .n_headers = packed.n_headers,
+                          .headers = packed.headers,
+                          .type = type_of(kind)};
     return link->of->vt->send(link, &msg);
 }
 
@@ -273,7 +290,9 @@ static void door_message(void *arg, struct efx_link *link, const struct efx_msg 
     } else if (kind == NODE_MSG_HELLO) {
         ok = hello(d, msg->payload);
     } else if (kind < NODE_MSG_KINDS) {
-        ok = take(d, kind, msg->payload);
+        struct efx_bytes payload;
+        ok = efx_payload_unpack(d->of->payload, msg, FRAME_BYTES_MAX * 2, &payload) == EFX_OK &&
+             take(d, kind, payload);
     }
     if (!ok) {
         link->of->vt->close(link, false);
@@ -322,7 +341,7 @@ static void send_waiting(struct outbound *o)
     while (o->open && o->unsent != NULL) {
         struct waiting *w = o->unsent;
         put_head(w->bytes, w->no, in);
-        enum efx_rc rc = raw_send(o->link, w->kind, (struct efx_bytes){w->bytes, w->n});
+        enum efx_rc rc = packed_send(p, o->link, w->kind, (struct efx_bytes){w->bytes, w->n});
         if (rc == EFX_ELIMIT) {
             p->conf.refused(p->conf.arg, "a message is longer than a frame between nodes");
         }
@@ -491,7 +510,7 @@ void node_peers_send(struct node_peers *p, const char *to, enum node_kind kind,
     if (kind == NODE_MSG_BEAT) {
         struct inbound *in = inbound_of(p, o->name, true);
         put_head(w->bytes, 0, in);
-        (void)raw_send(o->link, kind, (struct efx_bytes){w->bytes, w->n});
+        (void)packed_send(p, o->link, kind, (struct efx_bytes){w->bytes, w->n});
         p->conf.mem->free(p->conf.mem, w, sizeof *w + w->n);
         return;
     }
@@ -579,7 +598,7 @@ enum efx_rc node_peers_create(const struct node_peers_conf *conf, struct node_pe
     }
     *p = (struct node_peers){.conf = *conf};
     *out = p;
-    return EFX_OK;
+    return efx_payload_create(conf->mem, conf->compress_bytes, &p->payload);
 }
 
 enum efx_rc node_peers_listen(struct node_peers *p, const char *address, struct efx_err *err)
@@ -607,6 +626,7 @@ void node_peers_destroy(struct node_peers **p_of)
         p->ins = in->next;
         p->conf.mem->free(p->conf.mem, in, sizeof *in);
     }
+    efx_payload_destroy(&p->payload);
     p->conf.mem->free(p->conf.mem, p, sizeof *p);
     *p_of = NULL;
 }

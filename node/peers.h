@@ -14,6 +14,9 @@
  * is missing goes over the next one (C23: packets of a channel epoch are not lost by that). A peer
  * that is not there any more, or comes back as another incarnation, is `gone` (C10).
  *
+ * Every message bears the CRC-32C of its bytes, long ones may go compressed (efx_payload.h); one
+ * that is damaged ends its link and comes again over the next.
+ *
  *   Owner    bytes of a message are borrowed in both directions
  *   Limits   what waits for a peer is bounded by the ticks in flight of those who send
  *   Threads  the loop's
@@ -45,8 +48,9 @@ struct node_peers_conf {
     struct efx_transport *transport;
     struct efx_mem *mem;
     const char *cluster;
-    const char *name; /* of this member */
-    bool certified;   /* members show a certificate of peer_ca */
+    const char *name;      /* of this member */
+    bool certified;        /* members show a certificate of peer_ca */
+    size_t compress_bytes; /* longer messages are compressed; 0 = none is */
     void *arg;
     void (*message)(void *arg, const char *from, enum node_kind kind, struct efx_bytes body);
     /* The process is not there any more. */

@@ -204,6 +204,7 @@ static int open_node(struct daemon *d)
         .retain = (uint32_t)s->retain,
         .remembers = d->remembers,
         .stands = daemon_remember,
+        .compress_bytes = (size_t)s->compress_bytes,
         .certified = s->peer_ca[0] != '\0',
         .sessions_max = (uint32_t)s->session_max,
         .ended = ended,

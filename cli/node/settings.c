@@ -80,6 +80,8 @@ static const struct efx_conf_key keys[] = {
     LONG("tcp.max_connections", tcp_connections, "1024", 1, 1000000, "links of the transport"),
     BYTES("tcp.max_frame_bytes", tcp_frame_bytes, "10485760", 1024, 64 * MIB,
           "a longer announced frame ends its link; between nodes 32 MiB"),
+    BYTES("tcp.compress_bytes", compress_bytes, "0", 0, 1024 * MIB,
+          "longer messages between nodes are compressed; 0: none is, as suits a fast network"),
     LONG("http.max_connections", http_connections, "256", 1, 65536, "beyond: 503"),
     BYTES("http.max_body_bytes", http_body_bytes, "1048576", 0, 1024 * MIB, "beyond: 413"),
 

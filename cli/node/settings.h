@@ -32,7 +32,7 @@ struct node_settings {
     const char *listen_tcp, *listen_grpc, *listen_http;
     const char *advertise_tcp, *advertise_grpc, *advertise_http;
     const char *tls_cert, *tls_key, *tls_ca, *peer_ca, *token;
-    int64_t grpc_calls, grpc_message_bytes, tcp_connections, tcp_frame_bytes;
+    int64_t grpc_calls, grpc_message_bytes, tcp_connections, tcp_frame_bytes, compress_bytes;
     int64_t http_connections, http_body_bytes;
     /* clients */
     int64_t session_max, session_idle_ms, session_hold_ms, subscribe_bytes;

@@ -1,6 +1,14 @@
 #include "efx_wire.h"
 
-enum { HAS_CLK = 1, HAS_KIND = 2, HAS_MOMENT = 4, HAS_SUB = 8, HAS_CODE = 16, HAS_SET_END = 32 };
+enum {
+    HAS_CLK = 1,
+    HAS_KIND = 2,
+    HAS_MOMENT = 4,
+    HAS_SUB = 8,
+    HAS_CODE = 16,
+    HAS_SET_END = 32,
+    HAS_NUMBER = 64
+};
 
 static uint32_t place(const struct efx_wire_pick *p, uint32_t i)
 {
@@ -104,10 +112,11 @@ void efx_wire_put(struct efx_buf *to, const struct efx_rows *rows)
     efx_buf_u32(to, p.n);
     efx_buf_u16(to, (uint16_t)b->n_cols);
     efx_buf_u16(to, (uint16_t)b->n_hidden);
-    efx_buf_u8(to, (uint8_t)((b->clk_ms != NULL ? HAS_CLK : 0) | (b->kind != NULL ? HAS_KIND : 0) |
-                             (b->moment != NULL ? HAS_MOMENT : 0) | (b->sub != NULL ? HAS_SUB : 0) |
-                             (b->code != NULL ? HAS_CODE : 0) |
-                             (b->set_end != NULL ? HAS_SET_END : 0)));
+    efx_buf_u8(to,
+               (uint8_t)((b->clk_ms != NULL ? HAS_CLK : 0) | (b->kind != NULL ? HAS_KIND : 0) |
+                         (b->moment != NULL ? HAS_MOMENT : 0) | (b->sub != NULL ? HAS_SUB : 0) |
+                         (b->code != NULL ? HAS_CODE : 0) | (b->set_end != NULL ? HAS_SET_END : 0) |
+                         (b->number != NULL ? HAS_NUMBER : 0)));
     put_fixed(to, b->ts_ms, 8, &p);
     const struct {
         const void *from;
@@ -120,6 +129,9 @@ void efx_wire_put(struct efx_buf *to, const struct efx_rows *rows)
     }
     if (b->set_end != NULL) {
         put_bits(to, b->set_end, &p);
+    }
+    if (b->number != NULL) {
+        put_fixed(to, b->number, 8, &p);
     }
     for (uint32_t c = 0; c < b->n_cols + b->n_hidden; c++) {
         efx_wire_put_col(to, &b->cols[c], &p);
@@ -204,18 +216,20 @@ enum efx_rc efx_wire_get(struct efx_reader *r, struct efx_arena *arena, struct e
     uint32_t n_cols = efx_get_u16(r), n_hidden = efx_get_u16(r);
     uint8_t what = efx_get_u8(r);
     if (r->bad || n == 0 || n > EFX_BATCH_ROWS_MAX || n_cols + n_hidden > EFX_WIRE_COLS_MAX ||
-        what >= HAS_SET_END * 2) {
+        what >= HAS_NUMBER * 2) {
         return EFX_EPARSE;
     }
-    void *ts, *clk = NULL, *moment = NULL, *sub = NULL, *kind = NULL, *code = NULL, *end = NULL;
+    void *ts, *clk = NULL, *moment = NULL, *sub = NULL, *kind = NULL, *code = NULL, *end = NULL,
+              *number = NULL;
     EFX_RET(get_array(r, arena, (size_t)n * 8, &ts));
     const struct {
         uint32_t bit;
         size_t bytes;
         void **out;
-    } parts[] = {{HAS_CLK, (size_t)n * 8, &clk},   {HAS_MOMENT, (size_t)n * 8, &moment},
-                 {HAS_SUB, (size_t)n * 8, &sub},   {HAS_KIND, n, &kind},
-                 {HAS_CODE, (size_t)n * 2, &code}, {HAS_SET_END, (size_t)efx_words(n) * 8, &end}};
+    } parts[] = {{HAS_CLK, (size_t)n * 8, &clk},      {HAS_MOMENT, (size_t)n * 8, &moment},
+                 {HAS_SUB, (size_t)n * 8, &sub},      {HAS_KIND, n, &kind},
+                 {HAS_CODE, (size_t)n * 2, &code},    {HAS_SET_END, (size_t)efx_words(n) * 8, &end},
+                 {HAS_NUMBER, (size_t)n * 8, &number}};
     for (uint32_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (what & parts[i].bit) {
             EFX_RET(get_array(r, arena, parts[i].bytes, parts[i].out));
@@ -238,6 +252,7 @@ enum efx_rc efx_wire_get(struct efx_reader *r, struct efx_arena *arena, struct e
                               .moment = moment,
                               .sub = sub,
                               .code = code,
-                              .set_end = end};
+                              .set_end = end,
+                              .number = number};
     return EFX_OK;
 }

@@ -7,7 +7,8 @@
 /* Rows as bytes: what leaves a process in a packet or a part of a tick.
  *
  *   u32 n_rows │ u16 n_cols │ u16 n_hidden │ u8 what │ ts [n] i64 │ clk, moment, sub [n] u64
- *   │ kind [n] u8 │ code [n] u16 │ set_end [words]            those that `what` has a bit for
+ *   │ kind [n] u8 │ code [n] u16 │ set_end [words] │ number [n] u64
+ *                                                            those that `what` has a bit for
  *   │ per column: u8 type │ u8 has NULLs │ validity [words] │ slots [n], or of texts
  *     u32 length [n] and then their bytes
  *

@@ -77,21 +77,52 @@ static void bind_exprs(struct block *k, struct efx_bind_scope *sc, const struct 
     }
 }
 
+/* Several lists of one stream are one: each label of the first with each of the second, the first
+ * varying slowest. The length in front keeps 'a' with 'bc' apart from 'ab' with 'c'. */
+static void labels_cross(struct block *k, struct efx_bpart *a, const struct efx_bpart *b)
+{
+    struct efx_binder *binder = k->b;
+    uint32_t n = a->n_labels * b->n_labels;
+    struct efx_bx **conds = BIND_NEW_N(binder, struct efx_bx *, n);
+    struct efx_str *labels = BIND_NEW_N(binder, struct efx_str, n);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t x = i / b->n_labels, y = i % b->n_labels;
+        const char *text = efx_bind__fmt(binder, "%u:" EFX_STR_FMT EFX_STR_FMT, a->labels[x].n,
+                                         EFX_STR_ARG(a->labels[x]), EFX_STR_ARG(b->labels[y]));
+        labels[i] = efx_str_of(text);
+        bool ok = a->conds[x] != NULL && b->conds[y] != NULL;
+        conds[i] = ok ? efx_bind__and(binder, a->conds[x], b->conds[y]) : NULL;
+    }
+    a->n_labels = n;
+    a->conds = conds;
+    a->labels = labels;
+}
+
 static void bind_labels(struct block *k, struct efx_bind_scope *sc, const struct efx_ast_part *p,
                         struct keys *keys)
 {
-    struct efx_bpart *part = part_add(k, keys->stream);
     struct efx_str *labels = BIND_NEW_N(k->b, struct efx_str, p->n_labels);
-    part->conds = BIND_NEW_N(k->b, struct efx_bx *, p->n_labels);
-    part->n_labels = p->n_labels;
-    part->labels = labels;
+    struct efx_bpart part = {.stream = keys->stream,
+                             .n_labels = p->n_labels,
+                             .labels = labels,
+                             .conds = BIND_NEW_N(k->b, struct efx_bx *, p->n_labels)};
+    struct efx_bpart *before = NULL;
+    for (uint32_t i = 0; i < k->made.n_parts; i++) {
+        struct efx_bpart *q = &k->made.parts[i];
+        before = q->stream == keys->stream && q->n_labels > 0 ? q : before;
+    }
     keys->ranges = true;
     for (uint32_t i = 0; i < p->n_labels; i++) {
         labels[i] = p->labels[i].label;
-        part->conds[i] = efx_bind__cond(sc, p->labels[i].cond);
-        keys->ok = keys->ok && part->conds[i] != NULL;
+        part.conds[i] = efx_bind__cond(sc, p->labels[i].cond);
+        keys->ok = keys->ok && part.conds[i] != NULL;
     }
     key_add(k, keys, EFX_TYPE_STRING);
+    if (before != NULL) {
+        labels_cross(k, before, &part);
+    } else {
+        *part_add(k, keys->stream) = part;
+    }
 }
 
 static void bind_part(struct block *k, const struct efx_ast_part *p)
@@ -144,7 +175,17 @@ static void agree(struct block *k)
     if (first == NULL) {
         return;
     }
-    k->made.n_keys = first->n;
+    uint32_t n_ranges = 0;
+    for (uint32_t i = 0; i < k->n_keys; i++) {
+        n_ranges += k->keys[i].ranges;
+    }
+    if (n_ranges > 0 && first->n > 1 && n_ranges < k->n_keys) {
+        efx_bind__absent(b, first->at, "ranges of every stream, or of none",
+                         "keys of one stream with several lists of ranges of another are not built "
+                         "yet");
+        return;
+    }
+    k->made.n_keys = n_ranges > 0 ? 1 : first->n; /* several lists have become one */
     k->made.key_types = first->types;
     for (uint32_t i = 0; i < k->made.n_parts; i++) {
         struct efx_bpart *p = &k->made.parts[i];

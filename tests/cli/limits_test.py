@@ -119,6 +119,15 @@ class Rows(Case):
         self.assertTrue(10 <= told < 200, told)
         self.assertIn("500 data errors", err)
 
+    def test_the_log_level_of_a_stream_decides_what_is_told(self):
+        for level, told in (("debug", 0), ("error", 1)):
+            sql = f"CREATE STREAM S (k STRING, v INT) WITH ('error.log-level' = '{level}'); " \
+                  "INSERT INTO O SELECT v FROM S;"
+            code, _, err = self.run_app(sql, stdin=event(1, ["a", "x"]))
+            self.assertEqual(code, 0, err)
+            self.assertEqual(err.count("line 1: EFX-3002"), told)
+            self.assertIn("1 data error", err)
+
     def test_an_unknown_stream_is_named(self):
         code, _, err = self.run_app("CREATE STREAM Trades (v INT); INSERT INTO O SELECT v FROM Trades;",
                                     stdin=event(1, [1], "Trade") + event(2, [1], "Zzzzzzzzz") + "{\"stream\": 1}\n")
