@@ -26,6 +26,9 @@ struct node_switch { /* one change of epoch on its way */
     uint32_t n_evicted;
     const char *evicted[EFX_MEMBERS_MAX];
     uint32_t n_alive_min, tries;
+    bool refounds;  /* C14: the store had no record of the epoch any more */
+    bool behind;    /* C14: it does not have the checkpoint `stood` any more */
+    uint64_t stood; /* the greatest that this member knows to have stood */
     struct efx_buf bytes;
     enum efx_rc rc;
     struct efx_err err;
@@ -46,6 +49,20 @@ static enum efx_rc newest(struct efx_node *n, uint64_t *no, struct efx_err *err)
     return EFX_OK;
 }
 
+/* C14: the lease was free and the store knows no epoch, while this member is in one: it has lost its
+ * data. The record begins anew in it, above what was, if all members live and none has lost its
+ * state; nothing is taken back, and the next checkpoint is whole. */
+static bool refound(struct node_switch *s)
+{
+    if (s->leader.epoch != 0 || s->from == 0 || s->n_evicted > 0 || s->record.rewind) {
+        return false;
+    }
+    s->from = 0;
+    s->refounds = true;
+    s->n_alive_min = s->record.n_members;
+    return true;
+}
+
 static void switch_run(void *arg)
 {
     struct node_switch *s = arg;
@@ -56,13 +73,18 @@ static void switch_run(void *arg)
             return;
         }
         s->took = true;
-        if (s->leader.epoch != s->from) { /* others were faster: look at the record first */
+        if (s->leader.epoch != s->from &&
+            !refound(s)) { /* others were faster: look at the record first */
             s->rc = EFX_ESTALE;
             return;
         }
     }
     if (!s->encoded) { /* C6: from here on the same bytes until there is an answer */
         s->rc = newest(n, &s->record.start, &s->err);
+        if (s->rc == EFX_OK && s->record.rewind && s->record.start < s->stood) {
+            s->rc = EFX_ESTALE; /* nobody goes back behind what was told to stand */
+            s->behind = true;
+        }
         if (s->rc != EFX_OK) {
             return;
         }
@@ -111,10 +133,32 @@ static void switched(struct efx_node *n, struct node_switch *s)
     n->leader.n_leaving = 0;
     n->leader.new_sql = NULL;
     n->leader.next_mark_ns = node_now_ns(n) + (uint64_t)n->conf.checkpoint_interval_ms * 1000000;
+    if (s->refounds) {
+        node_log(n, "ALARM: the store has lost its data; all members live and go on in a new "
+                    "record, with a whole checkpoint at once");
+        n->leader.want_mark = n->leader.want_base = true;
+    }
     node_connect(n, &s->record);
     node_peers_send_all(n->peers, NODE_MSG_RECORD, efx_buf_bytes(&s->bytes));
     node_ask_switched(n); /* while who has left still has a link */
     node_adopt(n, efx_buf_bytes(&s->bytes));
+}
+
+/* C14: not all live, or not in time. What the members have in memory is all there is. */
+static void lost_its_data(struct efx_node *n, const struct node_switch *s)
+{
+    uint64_t patience_ns = (uint64_t)n->conf.failure_timeout_ms * 3 * 1000000;
+    uint64_t since = n->store_back_ns > n->adopted_ns ? n->store_back_ns : n->adopted_ns;
+    struct efx_err why = {.rc = EFX_ESTALE, .kind = EFX_KIND_ENV};
+    bool lost = s->behind || (s->took && s->leader.epoch == 0 && n->record != NULL);
+    if (lost && n->phase != NODE_ENDED && node_now_ns(n) - since > patience_ns) {
+        (void)snprintf(why.msg, sizeof why.msg,
+                       "the store has lost its data: this node is in epoch %llu and remembers "
+                       "checkpoint %llu, the store does not, and not all members live; restore "
+                       "the store's data, or begin anew",
+                       (unsigned long long)n->record->epoch, (unsigned long long)n->stood);
+        node_end(n, &why);
+    }
 }
 
 static void switch_done(void *arg)
@@ -141,6 +185,7 @@ static void switch_done(void *arg)
         }
         n->leader.lease = s->took ? s->leader : n->leader.lease;
         node_leader_lost(n);
+        lost_its_data(n, s);
     }
     switch_free(s);
     node_service_status(n);
@@ -158,6 +203,7 @@ static struct node_switch *draft(struct efx_node *n)
     s->job = (struct node_job){.run = switch_run, .done = switch_done, .arg = s};
     s->leader = n->leader.lease;
     s->for_ms = n->conf.failure_timeout_ms;
+    s->stood = n->stood;
     if (n->record != NULL) {
         s->record = *n->record;
         s->record.sql = efx_arena_str(&s->arena, n->record->sql, strlen(n->record->sql));

@@ -85,6 +85,7 @@ void node_verdict(struct efx_node *n, uint64_t no, bool stands)
     }
     n->marked = n->marked == no ? 0 : n->marked;
     n->n_checkpoints += stands;
+    n->stood = stands && no > n->stood ? no : n->stood;
     if (stands && n->conf.stands != NULL) {
         n->conf.stands(n->conf.arg, n->record->epoch, no);
     }

@@ -244,6 +244,7 @@ void node_adopt(struct efx_node *n, struct efx_bytes bytes)
         return;
     }
     n->leader.last = r->start > n->leader.last || r->rewind ? r->start : n->leader.last;
+    n->stood = r->start > n->stood ? r->start : n->stood;
     if (was_in && r->channel == old_channel) {
         node_log(n, "epoch %llu: %s leads", (unsigned long long)r->epoch, r->leader);
         settle_open(n, r->start);

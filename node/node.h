@@ -198,6 +198,7 @@ struct efx_node {
     bool takeover, app_checked;
     bool rewound; /* what was numbered here behind `start` is void */
     uint64_t leaderless_ns, adopted_ns, cut_off_ns;
+    uint64_t stood;  /* the greatest checkpoint that is known to have stood */
     uint64_t marked; /* checkpoint that is marked and not decided; 0 = none */
     uint64_t fenced_since_ns, fenced_ns;
     uint32_t seed_at;

@@ -260,14 +260,7 @@ static void close_all(struct daemon *d)
         efx_node_destroy(&d->node);
     }
     if (d->transport != NULL) {
-        struct efx_transport_counts counts;
-        for (uint32_t i = 0; i < 20; i++) { /* what closed links still have to say */
-            d->transport->vt->counts(d->transport, &counts);
-            if (counts.links == 0) {
-                break;
-            }
-            efx_loop_real_turn(d->loop, 10000000);
-        }
+        /* At once: what it still accepts would find no node. */
         d->transport->vt->destroy(&d->transport);
     }
     if (d->stores != NULL) {

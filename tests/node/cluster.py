@@ -174,6 +174,12 @@ class Redis(Process):
                     self.folder, "--save", "", "--appendonly", "yes", "--appendfsync", "always"])
         wait_for(lambda: "redis does not answer\n" + self.log_tail(), self.answers)
 
+    def lose(self):
+        """Restarted, and everything that it knew is gone."""
+        self.kill()
+        shutil.rmtree(os.path.join(self.folder, "appendonlydir"))
+        self.start()
+
     def answers(self):
         try:
             with socket.create_connection(("127.0.0.1", self.port), 1) as s:

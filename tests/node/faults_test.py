@@ -282,6 +282,27 @@ class Faults(unittest.TestCase):
             r.cluster.redis.start()
             r.finish()
 
+    def test_redis_loses_its_data_while_all_members_live(self):
+        with Run(seed=18) as r:
+            r.wait_committed(0.3)
+            r.cluster.redis.lose()
+            r.wait_committed(0.8)
+            others(r)[0].kill()  # what it goes back to is in the new record
+            r.finish()
+            self.assertIn("the store has lost its data", "".join(n.log() for n in r.cluster.nodes))
+
+    def test_redis_loses_its_data_and_a_member_is_gone(self):
+        with Run(seed=19) as r:
+            r.wait_committed(0.3)
+            victim = others(r)[0]
+            r.cluster.redis.kill()  # first, so that nobody can be evicted
+            victim.kill()
+            r.cluster.redis.lose()
+            for node in r.cluster.nodes:
+                if node is not victim:
+                    self.assertEqual(node.child.wait(60), 1, node.log_tail())
+                    self.assertIn("the store has lost its data", node.log_tail())
+
     def test_a_member_drains_and_returns(self):
         with Run(seed=9, failure_ms=5000) as r:
             r.wait_committed(0.3)
