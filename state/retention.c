@@ -156,7 +156,9 @@ enum efx_rc efx_retention(struct efx_store *store, const struct efx_by *by, uint
     struct retaining r = {.store = store, .by = by, .retain = retain, .err = err};
     enum efx_rc rc = look_at_all(&r);
     if (rc == EFX_OK) {
-        qsort(r.kept.v, r.kept.n, sizeof *r.kept.v, by_name);
+        if (r.kept.n > 0) {
+            qsort(r.kept.v, r.kept.n, sizeof *r.kept.v, by_name);
+        }
         rc = drop_all(&r, sweeps);
     }
     efx_mem_libc.free(&efx_mem_libc, r.kept.v, r.kept.max * sizeof *r.kept.v);

@@ -75,16 +75,15 @@ void sim_start(struct sim_cluster *c, uint32_t member, bool found)
 {
     struct sim_member *m = &c->members[member];
     struct efx_err err = {0};
-    char id[16], address[32];
-    (void)snprintf(id, sizeof id, "n%u", member);
-    (void)snprintf(address, sizeof address, "sim:n%u", member);
+    (void)snprintf(m->id, sizeof m->id, "n%u", member);
+    (void)snprintf(m->address, sizeof m->address, "sim:n%u", member);
     efx_sim_revive(c->sim, member);
     EFX_ASSERT(efx_sim_transport(c->sim, member, &m->transport) == EFX_OK);
-    struct efx_node_conf conf = {.id = id,
+    struct efx_node_conf conf = {.id = m->id,
                                  .cluster = "test",
                                  .app_name = "app",
                                  .sql = found ? c->sql : NULL,
-                                 .listen = address,
+                                 .listen = m->address,
                                  .store_url = "memory:",
                                  .loop = efx_sim_loop(c->sim, member),
                                  .transport = m->transport,

@@ -37,6 +37,7 @@ struct sim_member {
     struct efx_stores *stores;
     bool up;
     uint32_t lives; /* how often it was started */
+    char id[16], address[32];
     struct efx_err end;
     bool ended;
 };
