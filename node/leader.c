@@ -49,8 +49,8 @@ static enum efx_rc newest(struct efx_node *n, uint64_t *no, struct efx_err *err)
     return EFX_OK;
 }
 
-/* C14: the lease was free and the store knows no epoch, while this member is in one: it has lost its
- * data. The record begins anew in it, above what was, if all members live and none has lost its
+/* C14: the lease was free and the store knows no epoch, while this member is in one: it has lost
+ * its data. The record begins anew in it, above what was, if all members live and none has lost its
  * state; nothing is taken back, and the next checkpoint is whole. */
 static bool refound(struct node_switch *s)
 {

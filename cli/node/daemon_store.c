@@ -22,7 +22,7 @@ static bool is(const char *text, const char *word)
 static const char *encoded(struct efx_arena *arena, const char *text)
 {
     size_t n = strlen(text), k = 0;
-    char *out = efx_arena_str(arena, "", 3 * n + 1);
+    char *out = efx_arena_bytes(arena, 3 * n + 1);
     for (size_t i = 0; out != NULL && i < n; i++) {
         if (strchr("?%&= #", text[i]) != NULL) {
             k += (size_t)snprintf(out + k, 4, "%%%02x", (unsigned char)text[i]);
