@@ -1,6 +1,7 @@
 #include "engine.h"
 
 #include "merge.h"
+#include "outbox.h"
 
 #include "efx_hash.h"
 
@@ -27,9 +28,10 @@ struct node_engine {
     struct efx_app *app;
     struct node_merge *merge;
     struct efx_storage *storage;
-    int64_t wall_ms;         /* of the tick that is being numbered */
-    uint64_t saving;         /* checkpoint whose slices run; 0 = none */
-    struct efx_buf sessions; /* of it */
+    struct node_outbox *outbox; /* NULL: no stream is a grpc sink */
+    int64_t wall_ms;            /* of the tick that is being numbered */
+    uint64_t saving;            /* checkpoint whose slices run; 0 = none */
+    struct efx_buf sessions;    /* of it */
     bool failed;
     pthread_t thread;
     bool started;
@@ -209,6 +211,16 @@ static int64_t now_ms(void *arg)
     return ((struct node_engine *)arg)->wall_ms;
 }
 
+/* Of a derived stream. */
+static void rows_out(void *arg, const struct efx_bobject *stream, const struct efx_rows *rows)
+{
+    struct node_engine *e = arg;
+    if (e->outbox != NULL) {
+        node_outbox_rows(e->outbox, stream, rows);
+    }
+    e->conf.rows(e->conf.arg, stream, rows);
+}
+
 static enum efx_rc open_app(struct node_engine *e, struct efx_err *err)
 {
     const struct node_record *r = e->conf.record;
@@ -234,9 +246,10 @@ static enum efx_rc open_app(struct node_engine *e, struct efx_err *err)
     for (uint32_t i = 0; e->conf.rows != NULL && i < efx_n_streams(e->efx); i++) {
         const struct efx_stream *s = efx_stream_at(e->efx, i);
         if (s->is_derived && !s->is_table) {
-            efx_lib_on(e->efx, i, e->conf.rows, e->conf.arg);
+            efx_lib_on(e->efx, i, rows_out, e);
         }
     }
+    EFX_RET(node_outbox_create(efx_lib_program(e->efx), e->conf.store, e->conf.self, &e->outbox));
     if (efx_start(e->efx, &why) != EFX_RC_OK) {
         return EFX_FAIL(err, EFX_ENOMEM, EFX_KIND_ENV, why.efx, "%s", why.msg);
     }
@@ -342,6 +355,10 @@ static void put_save(struct node_engine *e)
                                   .epoch = e->conf.record->channel,
                                   .n_sections = 1,
                                   .sections = &section};
+    if (e->outbox != NULL) {
+        job.finish = node_outbox_finish;
+        job.finish_arg = e->outbox;
+    }
     struct efx_storage_outcome o = {.no = e->saving, .rc = EFX_AGAIN};
     enum efx_rc rc = efx_storage_put(e->storage, &job);
     if (rc != EFX_OK) { /* the leader opens one checkpoint at a time: a belief of ours was false */
@@ -410,6 +427,9 @@ static enum efx_rc mark(struct node_engine *e, struct node_tick_job *job)
         return EFX_OK;
     }
     e->saving = job->mark;
+    if (e->outbox != NULL) {
+        node_outbox_cut(e->outbox, job->mark);
+    }
     efx_buf_fini(&e->sessions);
     e->sessions = job->sessions;
     job->sessions = (struct efx_buf){0};
@@ -466,7 +486,9 @@ static void work(struct node_engine *e)
         }
         outcome(e);
         bool any = job != NULL || efx_app_work(e->app);
-        if (!any && !(e->saving != 0 && save_on(e))) {
+        /* A mark's step waits for packets like any other. */
+        bool waits = !any && efx_app_done(e->app) < efx_app_numbered(e->app);
+        if (waits || (!any && !(e->saving != 0 && save_on(e)))) {
             sleep_until(e, seen, WAIT_NS);
         } else if (e->saving != 0 && efx_app_save_ready(e->app)) {
             put_save(e);
@@ -556,6 +578,7 @@ void node_engine_close(struct node_engine **e_of)
     }
     node_merge_close(e->merge);
     efx_close(&e->efx);
+    node_outbox_destroy(&e->outbox);
     node_merge_destroy(&e->merge);
     for (struct node_tick_job *job; (job = next_job(e)) != NULL;) {
         node_tick_job_free(job);
@@ -602,6 +625,9 @@ void node_engine_settled(struct node_engine *e, uint64_t no, bool stands)
     e->settled_no = no;
     e->settled_stands = stands;
     (void)pthread_mutex_unlock(&e->lock);
+    if (node_engine_app(e) != NULL && e->outbox != NULL) {
+        node_outbox_verdict(e->outbox, no, stands);
+    }
 }
 
 uint64_t node_engine_tick_now(const struct node_engine *e)

@@ -349,6 +349,7 @@ void node_beat(void *arg)
         node_calls_ack(n, true);
     }
     node_question_look(n);
+    node_deliver_look(n);
     node_leader_pump(n);
     node_service_status(n);
     n->conf.loop->vt->timer_set(n->conf.loop, &n->beat_task,

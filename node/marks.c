@@ -93,6 +93,10 @@ void node_verdict(struct efx_node *n, uint64_t no, bool stands)
     node_calls_verdict(n, no, stands);
     node_watch_verdict(n, stands);
     node_question_kept(n);
+    n->stands = stands && no > n->stands ? no : n->stands;
+    if (stands) {
+        node_deliver_look(n);
+    }
     for (struct efx_submit *c = n->submits; c != NULL; c = c->next) {
         c->marks[0] = c->marks[0] == no ? 0 : c->marks[0];
     }

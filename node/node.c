@@ -45,6 +45,7 @@ void node_end(struct efx_node *n, const struct efx_err *why)
     node_calls_end(n, why);
     node_watch_end(n, why);
     node_question_end(n, why);
+    node_deliver_end(n, why);
     node_ask_end(n, why);
     node_ticks_end(n);
     n->conf.loop->vt->timer_clear(n->conf.loop, &n->load_task);
@@ -179,6 +180,7 @@ static void outside(struct efx_node *n)
             node_calls_end(n, &why);
             node_watch_end(n, &why);
             node_question_end(n, &why);
+            node_deliver_end(n, &why);
             why.rc = EFX_OK;
             node_log(n, "this node has left: it owns nothing any more");
             node_drop_epoch(n);
@@ -198,6 +200,7 @@ static void outside(struct efx_node *n)
         node_calls_end(n, &why);
         node_watch_end(n, &why);
         node_question_end(n, &why);
+        node_deliver_end(n, &why);
         node_drop_epoch(n);
         node_sessions_fini(&n->sessions);
         node_leader_drop(n);
@@ -234,6 +237,7 @@ void node_adopt(struct efx_node *n, struct efx_bytes bytes)
     bool was_in = n->phase == NODE_RUNNING || n->phase == NODE_LOADING;
     become(n, r, &arena);
     n->adopted_ns = node_now_ns(n);
+    n->stands = r->start > n->stands ? r->start : n->stands;
     n->leaderless_ns = 0;
     if (other_leader) {
         node_ask_leader_changed(n);
@@ -298,6 +302,7 @@ static void loaded(struct efx_node *n, const struct node_engine_event *ev)
     node_calls_loaded(n, n->rewound);
     node_watch_epoch(n, n->rewound);
     node_question_epoch(n, n->rewound);
+    node_deliver_look(n);
     node_ticks_begin(n);
     node_leader_pump(n);
 }
@@ -617,6 +622,7 @@ void efx_node_destroy(struct efx_node **n_of)
     node_drop_epoch(n);
     node_worker_destroy(&n->coord_worker);
     node_worker_destroy(&n->store_worker);
+    node_deliver_fini(n);
     node_leader_fini(n);
     node_lease_fini(n);
     efx_buf_fini(&n->leases);

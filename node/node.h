@@ -26,6 +26,7 @@
  *   calls.c    submit: sessions, acknowledgements (C16, C24)
  *   watch.c    subscriptions and rows between members (C21)
  *   ask.c      operations for the leader
+ *   deliver.c  rows of checkpoints for subscribers (C21)
  *   question.c questions on tables (C22)
  *   service.c  the face for doors: from their threads to the loop
  */
@@ -219,6 +220,8 @@ struct efx_node {
     struct efx_task out_task;
 
     struct node_asking *askings; /* question.c */
+    struct node_reader *readers; /* deliver.c */
+    uint64_t stands;             /* newest checkpoint that is known to stand */
 
     /* ask.c */
     struct node_operation *operations;
@@ -347,6 +350,14 @@ void node_watch_message(struct efx_node *n, uint32_t member, enum node_kind kind
 void node_watch_forget(struct efx_node *n);
 void node_watch_epoch(struct efx_node *n, bool rewind);
 void node_watch_end(struct efx_node *n, const struct efx_err *why);
+
+/* deliver.c */
+void node_deliver_subscribe(struct efx_node *n, const struct efx_subscribe_ask *ask_of,
+                            struct efx_rows_front *front, struct efx_rows_call **out);
+bool node_deliver_cancel(struct efx_node *n, uint64_t call); /* false: is none */
+void node_deliver_look(struct efx_node *n);
+void node_deliver_end(struct efx_node *n, const struct efx_err *why);
+void node_deliver_fini(struct efx_node *n);
 
 /* question.c */
 void node_query(struct efx_service *self, const struct efx_query_ask *ask,

@@ -7,6 +7,8 @@
  */
 #include "node.h"
 
+#include "outbox.h"
+
 struct node_inbox *node_inbox_new(void (*fn)(struct efx_node *n, struct node_inbox *m),
                                   const char *text)
 {
@@ -111,7 +113,7 @@ static enum efx_rc connectors_run(const struct efx_program *p, struct efx_err *e
 {
     for (uint32_t i = 0; i < p->n_objects; i++) {
         const struct efx_bobject *o = p->objects[i];
-        if (o->kind == EFX_OBJ_STREAM && o->conf.connector != NULL) {
+        if (o->kind == EFX_OBJ_STREAM && o->conf.connector != NULL && !node_outbox_is_sink(o)) {
             return EFX_FAIL(err, EFX_ETYPE, EFX_KIND_USER, 9001,
                             "stream '%.100s': a cluster does not run the connector '%s' yet; "
                             "submit to its streams and subscribe to them",

@@ -390,11 +390,8 @@ static void on_subscribe(struct efx_node *n, struct node_inbox *m)
         (void)snprintf(why.msg, sizeof why.msg, "%.100s is no derived stream of this app",
                        c->stream);
     } else if (m->no != EFX_LEVEL_ACCEPTED) {
-        why.rc = m->no == EFX_LEVEL_COMMITTED ? EFX_EDATA : EFX_EPARSE;
-        (void)snprintf(why.msg, sizeof why.msg,
-                       m->no == EFX_LEVEL_COMMITTED
-                           ? "%.100s is no grpc sink: its rows are not kept for level committed"
-                           : "%.100s cannot be subscribed to at this level",
+        why.rc = EFX_EPARSE;
+        (void)snprintf(why.msg, sizeof why.msg, "%.100s cannot be subscribed to at this level",
                        c->stream);
     } else {
         c->front->schema(c->front, &n->app->base.program->objects[c->object]->schema,
@@ -410,6 +407,10 @@ void node_subscribe(struct efx_service *self, const struct efx_subscribe_ask *as
                     struct efx_rows_front *front, struct efx_rows_call **out)
 {
     struct efx_node *n = (struct efx_node *)self;
+    if (ask->level == EFX_LEVEL_COMMITTED) {
+        node_deliver_subscribe(n, ask, front, out);
+        return;
+    }
     struct efx_rows_call *c = efx_mem_libc.alloc(&efx_mem_libc, sizeof *c);
     EFX_ASSERT(c != NULL);
     memset(c, 0, sizeof *c);
@@ -426,7 +427,7 @@ void node_subscribe(struct efx_service *self, const struct efx_subscribe_ask *as
 static void on_cancel(struct efx_node *n, struct node_inbox *m)
 {
     struct efx_err why = {.rc = EFX_DONE};
-    if (node_question_cancel(n, m->no)) {
+    if (node_question_cancel(n, m->no) || node_deliver_cancel(n, m->no)) {
         return;
     }
     for (struct efx_rows_call *c = n->watches; c != NULL; c = c->next) {

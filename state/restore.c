@@ -8,7 +8,9 @@
  * the app as it was and an older checkpoint can take its place.
  */
 #include "ckpt.h"
+
 #include "efx_crash.h"
+#include "efx_outbox.h"
 
 #include <stdio.h>
 
@@ -413,6 +415,27 @@ enum efx_rc efx_checkpoint_restore(struct efx_store *store, uint64_t no, struct 
     }
 }
 
+/* What receipts name, read and thrown away. */
+static enum efx_rc verify_outboxes(struct efx_store *store, const struct efx_manifest *m,
+                                   struct efx_err *err)
+{
+    enum efx_rc rc = EFX_OK;
+    for (uint32_t i = 0; i < m->body.n_receipts && rc == EFX_OK; i++) {
+        const struct efx_ckpt_receipt *r = &m->body.receipts[i];
+        struct efx_ckpt_chunk *c;
+        struct efx_arena a;
+        uint32_t n = 0;
+        efx_arena_init(&a, &efx_mem_libc, SIZE_MAX);
+        rc = efx_outbox_chunks(r, &a, &c, &n, err);
+        for (uint32_t k = 0; k < n && rc == EFX_OK; k++) {
+            struct efx_bytes piece;
+            rc = efx_outbox_get(store, r, &c[k], &a, &piece, err);
+        }
+        efx_arena_fini(&a);
+    }
+    return rc;
+}
+
 enum efx_rc efx_checkpoint_verify(struct efx_store *store, const struct efx_manifest *m,
                                   struct efx_err *err)
 {
@@ -420,7 +443,7 @@ enum efx_rc efx_checkpoint_verify(struct efx_store *store, const struct efx_mani
     struct restoring r = {.store = store, .m = m, .info = &info, .err = err};
     enum efx_rc rc = fetch_all(&r);
     release(&r);
-    return rc;
+    return rc == EFX_OK ? verify_outboxes(store, m, err) : rc;
 }
 
 /* ---- back by hand ---- */

@@ -9,6 +9,7 @@
  */
 #include "ckpt.h"
 
+#include "efx_outbox.h"
 #include "efx_storage.h"
 
 #include <stdlib.h>
@@ -43,7 +44,8 @@ static enum efx_rc add(struct names *s, const struct efx_chunk_name *name)
     return EFX_OK;
 }
 
-static enum efx_rc add_all(struct names *s, const struct efx_manifest *m)
+static enum efx_rc add_all(struct names *s, const struct efx_manifest *m, struct efx_arena *arena,
+                           struct efx_err *err)
 {
     for (uint32_t i = 0; i < m->body.n_ops; i++) {
         for (uint32_t k = 0; k < m->body.ops[i].n_parts; k++) {
@@ -51,6 +53,14 @@ static enum efx_rc add_all(struct names *s, const struct efx_manifest *m)
             for (uint32_t c = 0; c < p->n_chunks; c++) {
                 EFX_RET(add(s, &p->chunks[c].name));
             }
+        }
+    }
+    for (uint32_t i = 0; i < m->body.n_receipts; i++) {
+        struct efx_ckpt_chunk *c;
+        uint32_t n;
+        EFX_RET(efx_outbox_chunks(&m->body.receipts[i], arena, &c, &n, err));
+        for (uint32_t k = 0; k < n; k++) {
+            EFX_RET(add(s, &c[k].name));
         }
     }
     return EFX_OK;
@@ -79,7 +89,7 @@ static enum efx_rc look(struct retaining *r, const struct efx_manifest_info *inf
     efx_arena_init(&a, &efx_mem_libc, SIZE_MAX);
     enum efx_rc rc = efx_checkpoint_read(r->store, info->no, &a, &m, r->err);
     if (rc == EFX_OK) {
-        rc = add_all(nth < r->retain ? &r->kept : &r->dropped, &m);
+        rc = add_all(nth < r->retain ? &r->kept : &r->dropped, &m, &a, r->err);
     } else if (nth >= r->retain && rc == EFX_EPARSE) {
         rc = EFX_OK; /* it leaves; its chunks are found by a sweep */
     }

@@ -12,6 +12,7 @@ const uint32_t efx_io_n_sources = sizeof efx_io_sources / sizeof *efx_io_sources
 const struct efx_plugin *const efx_io_sinks[] = {
     &efx_log_sink_vt.base,
     &efx_file_sink_vt.base,
+    &efx_grpc_sink_vt.base,
 };
 const uint32_t efx_io_n_sinks = sizeof efx_io_sinks / sizeof *efx_io_sinks;
 

@@ -22,7 +22,7 @@ extern const struct efx_format_vt efx_events_format_vt; /* runtime contracts, se
 extern const struct efx_format_vt efx_text_format_vt;   /* one readable line a row: the log */
 extern const struct efx_source_vt efx_file_source_vt, efx_datagen_source_vt, efx_nexmark_source_vt,
     efx_timer_source_vt;
-extern const struct efx_sink_vt efx_log_sink_vt, efx_file_sink_vt;
+extern const struct efx_sink_vt efx_log_sink_vt, efx_file_sink_vt, efx_grpc_sink_vt;
 
 /* An instance in the arena, opened. */
 enum efx_rc efx_format_make(const struct efx_format_vt *vt, const struct efx_format_open *how,

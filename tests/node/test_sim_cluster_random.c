@@ -3,6 +3,8 @@
  *
  *   at every tick of the walk   epochs only grow; of one epoch all members know one leader
  *   at its end                  all healed: every row of every client is committed, and counts once
+ *   a reader at COMMITTED       goes from node to node with its token and sees each count of each
+ *                               key once and in order
  *
  *   test_sim_cluster_random [--seeds N] [--first S] [--members M]      EFX_SIM_VERBOSE=1 tells all
  */
@@ -16,10 +18,25 @@
 
 static const char APP[] =
     "CREATE STREAM S (k INT, v LONG);\n"
+    "CREATE STREAM Counts (k INT, n LONG, total LONG)"
+    " WITH ('type' = 'sink', 'extension' = 'grpc');\n"
     "INSERT INTO Counts SELECT k, count(*) AS n, sum(v) AS total FROM S GROUP BY k;\n";
 
 static uint64_t seeds = 200, first_seed = 1000;
 static uint32_t members = 3;
+
+struct reader {
+    struct efx_rows_front front;
+    struct efx_rows_call *call;
+    struct walk *of;
+    uint32_t at;
+    bool busy, leaves; /* a call is begun; what comes is not looked at any more */
+    uint8_t token[64];
+    size_t n_token;
+    uint64_t checkpoint;
+    int64_t next[SIM_KEYS]; /* count that comes next */
+    uint32_t n_calls;
+};
 
 struct walk {
     struct sim_cluster c;
@@ -27,6 +44,7 @@ struct walk {
     bool asleep[SIM_NODES_MAX];
     bool cut[SIM_NODES_MAX][SIM_NODES_MAX];
     uint64_t epoch;
+    struct reader reader;
 };
 
 static uint32_t draw(struct walk *w, uint32_t n)
@@ -130,6 +148,122 @@ static void assert_sane(struct walk *w)
     }
 }
 
+/* ---- the reader ---- */
+
+static void keep(struct reader *r, struct efx_bytes token)
+{
+    if (token.n > 0) {
+        assert_true(token.n <= sizeof r->token);
+        memcpy(r->token, token.p, token.n);
+        r->n_token = token.n;
+    }
+}
+
+static void on_schema(struct efx_rows_front *self, const struct efx_schema *s,
+                      struct efx_bytes resume)
+{
+    struct reader *r = (struct reader *)self;
+    assert_int_equal(s->n_cols, 3);
+    if (!r->leaves) {
+        keep(r, resume);
+    }
+}
+
+static void on_rows(struct efx_rows_front *self, const struct efx_rows *rows, uint64_t first_row,
+                    uint64_t checkpoint, struct efx_bytes resume)
+{
+    struct reader *r = (struct reader *)self;
+    const int32_t *k = rows->b->cols[0].data;
+    const int64_t *n = rows->b->cols[1].data;
+    (void)first_row;
+    if (r->leaves) {
+        return;
+    }
+    assert_true(checkpoint >= r->checkpoint && resume.n > 0);
+    r->checkpoint = checkpoint;
+    for (uint32_t i = rows->from; i < rows->until; i++) {
+        if (n[i] != r->next[k[i]]) {
+            fail_msg("seed %llu: checkpoint %llu gives count %lld of key %d, expected %lld",
+                     (unsigned long long)r->of->seed, (unsigned long long)checkpoint,
+                     (long long)n[i], k[i], (long long)r->next[k[i]]);
+        }
+        r->next[k[i]]++;
+    }
+    keep(r, resume);
+}
+
+static void on_take_back(struct efx_rows_front *self, uint64_t from)
+{
+    const struct reader *r = (struct reader *)self;
+    fail_msg("seed %llu: committed row %llu was taken back", (unsigned long long)r->of->seed,
+             (unsigned long long)from);
+}
+
+static void on_end(struct efx_rows_front *self, const struct efx_err *why)
+{
+    struct reader *r = (struct reader *)self;
+    if (!r->leaves && why->rc != EFX_AGAIN) {
+        fail_msg("seed %llu: the reader was ended: %d %s", (unsigned long long)r->of->seed,
+                 (int)why->rc, why->msg);
+    }
+    r->busy = false;
+}
+
+static void read_on(struct walk *w)
+{
+    struct reader *r = &w->reader;
+    if (r->busy && !r->leaves && draw(w, 4) == 0 && w->c.members[r->at].up) {
+        struct efx_service *s = efx_node_service(w->c.members[r->at].node);
+        r->leaves = true;
+        s->vt->rows_cancel(s, r->call);
+    }
+    uint32_t at = draw(w, members);
+    if (r->busy || !sim_ready(&w->c, at)) {
+        return;
+    }
+    struct efx_service *s = efx_node_service(w->c.members[at].node);
+    struct efx_subscribe_ask how = {
+        .stream = "Counts", .level = EFX_LEVEL_COMMITTED, .resume = {r->token, r->n_token}};
+    r->front = (struct efx_rows_front){on_schema, on_rows, on_take_back, NULL, on_end};
+    r->at = at;
+    r->busy = true;
+    r->leaves = false;
+    r->n_calls++;
+    s->vt->subscribe(s, &how, &r->front, &r->call);
+}
+
+static void reader_open(struct walk *w)
+{
+    w->reader.of = w;
+    for (uint32_t k = 0; k < SIM_KEYS; k++) {
+        w->reader.next[k] = 1;
+    }
+    for (uint32_t i = 0; i < 1000 && w->reader.n_token == 0; i++) {
+        read_on(w);
+        sim_run_ms(&w->c, 10);
+    }
+    assert_true(w->reader.n_token > 0);
+}
+
+/* Until it has seen all that is committed. */
+static void assert_read(struct walk *w)
+{
+    bool all = false;
+    for (uint32_t i = 0; i < 600 && !all; i++) {
+        all = true;
+        for (uint32_t k = 0; k < SIM_KEYS; k++) {
+            all = all && w->reader.next[k] == w->c.counts[k] + 1;
+        }
+        read_on(w);
+        sim_run_ms(&w->c, 100);
+    }
+    if (!all) {
+        fail_msg("seed %llu: the reader has not seen all rows: key 0 %lld of %lld",
+                 (unsigned long long)w->seed, (long long)w->reader.next[0] - 1,
+                 (long long)w->c.counts[0]);
+    }
+}
+
 static void assert_counts(struct walk *w)
 {
     int64_t counts[SIM_KEYS] = {0}, sums[SIM_KEYS] = {0};
@@ -160,11 +294,13 @@ static void walk(uint64_t seed)
     if (!sim_settle(&w.c, members, 30000)) {
         fail_msg("seed %llu: the cluster does not form", (unsigned long long)seed);
     }
+    reader_open(&w);
     for (uint32_t i = 0; i < 3; i++) {
         sim_client_open(&w.c, i, i % members, 4000);
     }
     uint32_t n = 3 + draw(&w, 8);
     for (uint32_t i = 0; i < n; i++) {
+        read_on(&w);
         sim_run_ms(&w.c, 50 + draw(&w, 1500));
         disturb(&w);
         assert_sane(&w);
@@ -184,6 +320,8 @@ static void walk(uint64_t seed)
                  (unsigned long long)w.c.clients[0].target);
     }
     assert_counts(&w);
+    assert_read(&w);
+    w.reader.leaves = true;
     sim_close(&w.c);
 }
 
