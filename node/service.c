@@ -249,7 +249,8 @@ static void node_line(struct efx_node *n, const struct node_member *m, struct ef
     }
     out->self = strcmp(m->name, n->me.name) == 0;
     uint64_t now_ns = node_now_ns(n), timeout_ns = (uint64_t)n->conf.failure_timeout_ms * 1000000;
-    bool lost = !out->self && now_ns - heard_ns > timeout_ns;
+    uint64_t since_ns = heard_ns > n->adopted_ns ? heard_ns : n->adopted_ns; /* it is new */
+    bool lost = !out->self && now_ns - since_ns > timeout_ns;
     out->state = lost ? EFX_NODE_LOST : EFX_NODE_RUNNING;
     out->tick = n->ticks.next - (n->ticks.next > 0);
     if (!out->self) {
